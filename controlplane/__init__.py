@@ -1,0 +1,1 @@
+"""The controller: Kubernetes state to P4Runtime entities."""
