@@ -1,0 +1,1 @@
+"""Types, name resolution, compile-time evaluation and checking."""
