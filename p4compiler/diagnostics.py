@@ -1,0 +1,202 @@
+"""What the compiler tells its user: errors and warnings with their place, kept until somebody prints them.
+
+User errors are never exceptions: whoever finds one reports it here and goes on with something harmless, so that one
+run shows several. The kinds carry p4c's names, which P4 authors know from its `--Wwarn=KIND` and `--Werror=KIND` options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum
+from typing import TextIO
+
+from p4compiler.source import Span
+
+DEFAULT_ERROR_LIMIT = 20
+MAX_LINE = 160
+"""A source line longer than this is shown in part, around the place."""
+
+
+class Severity(Enum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Kind(Enum):
+    """What sort of thing is wrong. The value is what is printed in brackets and named in options."""
+
+    SYNTAX_ERROR = "syntax-error"
+    PREPROCESSOR = "preprocessor"
+    TYPE_ERROR = "type-error"
+    NOT_FOUND = "not-found"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    UNSUPPORTED = "unsupported"
+    UNSUPPORTED_ON_TARGET = "target-error"
+    EXPECTED = "expected"
+    UNEXPECTED = "unexpected"
+    OVERLIMIT = "overlimit"
+    OVERFLOW = "overflow"
+    EXPRESSION = "expr"
+    UNINITIALIZED = "uninitialized"
+    UNINITIALIZED_USE = "uninitialized-use"
+    UNUSED = "unused"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    SHADOW = "shadow"
+    MISMATCH = "mismatch"
+    MISSING = "missing"
+    DEPRECATED = "deprecated"
+    ORDERING = "ordering"
+    PARSER_TRANSITION = "parser-transition"
+    KEYS = "keys"
+    BRANCH = "branch"
+    INVALID_HEADER = "invalid-header"
+    IGNORE = "ignore"
+    IGNORE_PROPERTY = "ignore-prop"
+    IO = "io"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A related place of a diagnostic, or a hint without one."""
+
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message. `span` is None only where no file is concerned (a missing input file, say)."""
+
+    severity: Severity
+    kind: Kind
+    message: str
+    span: Span | None
+    notes: tuple[Note, ...] = ()
+
+    def header(self) -> str:
+        """`file:line:col: error[kind]: message`, without source text."""
+        place = f"{self.span}: " if self.span is not None else ""
+        return f"{place}{self.severity.value}[{self.kind.value}]: {self.message}"
+
+    def render(self) -> str:
+        """The whole message: header, source line, carets, the macro's definition, notes."""
+        lines = [self.header()]
+        if self.span is not None:
+            lines += _excerpt(self.span)
+            if self.span.expansion is not None:
+                lines.append(f"{self.span.expansion}: note: expanded from this macro")
+                lines += _excerpt(self.span.expansion)
+        for note in self.notes:
+            if note.span is None:
+                lines.append(f"  = {note.message}")
+            else:
+                lines.append(f"{note.span}: note: {note.message}")
+                lines += _excerpt(note.span)
+        return "\n".join(lines)
+
+
+def _excerpt(span: Span) -> list[str]:
+    """The span's first line and a line of carets under it."""
+    number, column = span.position
+    text = span.file.line(number).replace("\t", " ")
+    first = column - 1
+    length = max(1, min(span.end - span.start, len(text) - first))
+    if len(text) > MAX_LINE:
+        shift = max(0, first - MAX_LINE // 3)
+        text, first = text[shift : shift + MAX_LINE], first - shift
+        length = max(1, min(length, MAX_LINE - first))
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return [f"  {text}", f"  {' ' * first}{'^' * length}"]
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Collects the diagnostics of one run.
+
+    Attributes:
+        limit: after this many errors `full` becomes true, further ones are only counted, and the phases stop early.
+        silenced: kinds whose warnings are dropped.
+        promoted: kinds whose warnings become errors; `promote_all` does it for every kind.
+    """
+
+    limit: int = DEFAULT_ERROR_LIMIT
+    silenced: set[Kind] = field(default_factory=set)
+    promoted: set[Kind] = field(default_factory=set)
+    promote_all: bool = False
+    entries: list[Diagnostic] = field(default_factory=list)
+    error_count: int = 0
+    warning_count: int = 0
+    _seen: set[tuple[object, ...]] = field(default_factory=set)
+
+    def error(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
+        self._add(Severity.ERROR, kind, message, span, notes)
+
+    def warning(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
+        """A warning, or an error if its kind was promoted, or nothing if it was silenced or is about a system file."""
+        if kind in self.silenced or (span is not None and span.file.system):
+            return
+        promoted = self.promote_all or kind in self.promoted
+        self._add(Severity.ERROR if promoted else Severity.WARNING, kind, message, span, notes)
+
+    def _add(self, severity: Severity, kind: Kind, message: str, span: Span | None, notes: Iterable[Note]) -> None:
+        # A generic declaration is looked at once for each use: the same words at the same place are said once.
+        key = (severity, kind, message, id(span.file) if span else 0, span.start if span else 0)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        if severity is Severity.ERROR:
+            self.error_count += 1
+            if self.error_count > self.limit:
+                return
+        else:
+            self.warning_count += 1
+            if self.warning_count > self.limit * 10:
+                return
+        self.entries.append(Diagnostic(severity, kind, message, span, tuple(notes)))
+
+    @property
+    def has_errors(self) -> bool:
+        return self.error_count > 0
+
+    @property
+    def full(self) -> bool:
+        """So many errors that going on would not help anybody."""
+        return self.error_count >= self.limit
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [entry for entry in self.entries if entry.severity is Severity.ERROR]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        return [entry for entry in self.entries if entry.severity is Severity.WARNING]
+
+    def summary(self) -> str:
+        """`2 errors and 1 warning`; empty if there is nothing to tell."""
+        parts = []
+        if self.error_count:
+            parts.append(f"{self.error_count} error{'s' if self.error_count > 1 else ''}")
+        if self.warning_count:
+            parts.append(f"{self.warning_count} warning{'s' if self.warning_count > 1 else ''}")
+        return " and ".join(parts)
+
+    def render(self) -> str:
+        """All messages in the order found, then a line on those left out."""
+        text = [entry.render() for entry in self.entries]
+        if self.error_count > self.limit:
+            text.append(f"too many errors: {self.error_count - self.limit} more are not shown")
+        return "\n".join(text)
+
+    def print(self, stream: TextIO) -> None:
+        if self.entries:
+            stream.write(self.render() + "\n")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> tuple[Note, ...]:
+    """A hint with the closest of the `known` names, if one is close."""
+    close: Sequence[str] = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return (Note(f"did you mean '{close[0]}'?"),) if close else ()
