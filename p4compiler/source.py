@@ -23,6 +23,8 @@ class SourceFile:
     text: str
     system: bool = False
     """Found on the system include path (core.p4, v1model.p4): no warnings about it."""
+    line_offset: int = 0
+    """What `#line` adds to the numbers of lines."""
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -37,11 +39,11 @@ class SourceFile:
 
     def position(self, offset: int) -> Position:
         line = bisect_right(self.line_starts, offset)
-        return Position(line, offset - self.line_starts[line - 1] + 1)
+        return Position(line + self.line_offset, offset - self.line_starts[line - 1] + 1)
 
     def line(self, number: int) -> str:
-        """The text of the 1-based line `number`, without its line end."""
-        start = self.line_starts[number - 1]
+        """The text of the line that `position` calls `number`, without its line end."""
+        start = self.line_starts[number - self.line_offset - 1]
         end = self.text.find("\n", start)
         return self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
 
