@@ -529,9 +529,7 @@ class ExpressionParser(Cursor):
                     break
             elif kind == END:
                 self.fail("this annotation has no closing ')'", first)
-            elif kind == BAD:
-                self.fail("", at)
-            at += 1
+            at += 1  # a body may hold any characters, also those that are no tokens
         tokens = self.annotation_tokens(self.at, at)
         self.at = at + 1
         return tokens
