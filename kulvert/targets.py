@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +22,12 @@ SwitchName = Literal["kulvert", "bmv2"]
 
 CONNECTION_WAYS = 8
 """Ways of a connection set: fixed by `p4src/stages/connections.p4`, because it is the shape of the code, not a size."""
+
+TICK_SECONDS = (1 << 20) / 1_000_000
+"""The pipeline counts time in ticks of 2^20 microseconds."""
+
+_EXPIRY_TICKS = 1 << 27
+"""A 28-bit moment is in the future if it is less than half the circle ahead."""
 
 
 class TargetError(Exception):
@@ -42,8 +48,21 @@ class Toolchain:
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Port numbers with a meaning.
+
+    Attributes:
+        cpu: the port of packet-in and packet-out; the switch is started with `--cpu-port` of the same number.
+        copy_session: the clone session through which `copy_to_cpu` copies a packet to the CPU port.
+    """
+
+    cpu: int
+    copy_session: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
-    """Entries each table promises to hold, and members of the action selector. Keys are the P4 tables' names."""
+    """Entries each table promises to hold, and members of the action selector. Fields are named as in the P4 source."""
 
     port_table: int
     trap_table: int
@@ -62,6 +81,11 @@ class Sizes:
     ingress_policy_table: int
     route_table: int
 
+    def items(self) -> Iterator[tuple[str, int]]:
+        """Each name with its size, in the order of the pipeline."""
+        for field in fields(self):
+            yield field.name, getattr(self, field.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Widths:
@@ -72,22 +96,23 @@ class Widths:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connection table.
-
-    Attributes:
-        set_bits: the table has 2**set_bits sets of CONNECTION_WAYS ways; a connection takes two ways (one a direction).
-    """
+    """The connection table: 2**set_bits sets of CONNECTION_WAYS ways; a connection takes two ways, one a direction."""
 
     set_bits: int
 
     @property
+    def sets(self) -> int:
+        """Sets of ways."""
+        return 1 << self.set_bits
+
+    @property
     def ways(self) -> int:
-        """Entries (directions of connections) that the table holds."""
+        """Entries, one for each direction of a connection, that the table holds when every set is full."""
         return CONNECTION_WAYS << self.set_bits
 
     @property
     def capacity(self) -> int:
-        """Connections that may be counted upon: half of what fits, because sets fill unevenly."""
+        """Connections to count upon: at half of what fits, a set overflows for about 2 in 1,000 new connections."""
         return self.ways // 4
 
 
@@ -103,23 +128,15 @@ class Timeouts:
     udp_replied: float
     icmp: float
 
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Port numbers with a meaning.
-
-    Attributes:
-        cpu: the port of packet-in and packet-out; the switch is started with `--cpu-port` of the same number.
-        copy_session: the clone session through which `copy_to_cpu` copies a packet to the CPU port.
-    """
-
-    cpu: int
-    copy_session: int
+    def ticks(self) -> Iterator[tuple[str, int]]:
+        """Each name with its timeout in ticks, rounded up: a connection never ends before its time."""
+        for field in fields(self):
+            yield field.name, -int(-getattr(self, field.name) // TICK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target file."""
+    """One target file. `name` is the file's name without `.toml`."""
 
     name: str
     path: Path
@@ -132,3 +149,167 @@ class Target:
     widths: Widths
     connections: Connections
     timeouts: Timeouts
+
+
+def target_names() -> list[str]:
+    """The names of the targets that come with Kulvert."""
+    return sorted(path.stem for path in resource_dir("targets").glob("*.toml"))
+
+
+def find_target(name_or_path: str | Path) -> Path:
+    """The file of a target, given its name or the path of a target file.
+
+    Raises:
+        TargetError: there is no such file; the message lists the names there are.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml") or "/" in text:
+        path = Path(text)
+        if not path.is_file():
+            raise TargetError(f"{path}: no such target file")
+        return path
+    path = resource_dir("targets") / f"{text}.toml"
+    if not path.is_file():
+        names = target_names()
+        close = difflib.get_close_matches(text, names, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise TargetError(f"no target named {text!r}{hint} There are: {', '.join(names)}")
+    return path
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """Read and check a target file.
+
+    Raises:
+        TargetError: there is no such file, or it is wrong; the message has file, line and key.
+    """
+    path = find_target(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path}: cannot be read: {error}") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        place = f"{path}:{line.group(1)}" if line else f"{path}"
+        raise TargetError(f"{place}: not valid TOML: {error}") from None
+    return _Reader(path, text).target(document)
+
+
+_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "timeouts")
+_STRINGS = ("description", "architecture", "program")
+
+
+class _Reader:
+    """Turns a parsed TOML document into a Target; knows the text, for the line of each complaint."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+
+    def target(self, document: Mapping[str, Any]) -> Target:
+        self._check_keys("", document, (*_STRINGS, *_TABLES))
+        for table in _TABLES:
+            if not isinstance(document[table], dict):
+                raise self._error("", table, f"must be a table, [{table}]")
+        target = Target(
+            name=self.path.stem,
+            path=self.path,
+            description=self._string("", document, "description"),
+            architecture=self._choice("", document, "architecture", ("v1model",)),
+            program=self._program(document),
+            toolchain=self._toolchain(document["toolchain"]),
+            ports=Ports(**self._integers("ports", document["ports"], Ports, low=1, high=511)),
+            sizes=Sizes(**self._integers("sizes", document["sizes"], Sizes, low=1, high=1 << 28)),
+            widths=Widths(**self._integers("widths", document["widths"], Widths, low=8, high=32)),
+            connections=Connections(**self._integers("connections", document["connections"], Connections, 1, 22)),
+            timeouts=self._timeouts(document["timeouts"]),
+        )
+        if target.ports.cpu == 511:
+            raise self._error("ports", "cpu", "511 is v1model's drop port")
+        return target
+
+    def _toolchain(self, table: Mapping[str, Any]) -> Toolchain:
+        self._check_keys("toolchain", table, [field.name for field in fields(Toolchain)])
+        compilers = table["compilers"]
+        known: tuple[CompilerName, ...] = get_args(CompilerName)
+        if not isinstance(compilers, list) or not compilers or any(name not in known for name in compilers):
+            raise self._error("toolchain", "compilers", f"must be a list of one or more of {', '.join(known)}")
+        switch: SwitchName = self._choice("toolchain", table, "switch", get_args(SwitchName))
+        return Toolchain(compilers=tuple(compilers), switch=switch)
+
+    def _program(self, document: Mapping[str, Any]) -> str:
+        program = self._string("", document, "program")
+        if not (resource_dir("p4src") / "programs" / program).is_file():
+            there = ", ".join(sorted(path.name for path in (resource_dir("p4src") / "programs").glob("*.p4")))
+            raise self._error("", "program", f"there is no program {program!r} in p4src/programs; there is: {there}")
+        return program
+
+    def _timeouts(self, table: Mapping[str, Any]) -> Timeouts:
+        names = [field.name for field in fields(Timeouts)]
+        self._check_keys("timeouts", table, names)
+        seconds: dict[str, float] = {}
+        for name in names:
+            value = table[name]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise self._error("timeouts", name, f"must be a number of seconds, not {value!r}")
+            longest = int((_EXPIRY_TICKS - 2) * TICK_SECONDS)
+            if not 1 <= value <= longest:
+                raise self._error("timeouts", name, f"must be between 1 and {longest} seconds, not {value}")
+            seconds[name] = float(value)
+        return Timeouts(**seconds)
+
+    def _integers(self, where: str, table: Mapping[str, Any], kind: type, low: int, high: int) -> dict[str, int]:
+        names = [field.name for field in fields(kind)]
+        self._check_keys(where, table, names)
+        for name in names:
+            value = table[name]
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise self._error(where, name, f"must be a whole number, not {value!r}")
+            if not low <= value <= high:
+                raise self._error(where, name, f"must be between {low} and {high}, not {value}")
+        return {name: table[name] for name in names}
+
+    def _string(self, where: str, table: Mapping[str, Any], key: str) -> str:
+        value = table[key]
+        if not isinstance(value, str) or not value.strip():
+            raise self._error(where, key, f"must be a text, not {value!r}")
+        return value
+
+    def _choice(self, where: str, table: Mapping[str, Any], key: str, choices: tuple[Any, ...]) -> Any:
+        value = table[key]
+        if value not in choices:
+            raise self._error(where, key, f"must be {' or '.join(map(repr, choices))}, not {value!r}")
+        return value
+
+    def _check_keys(self, where: str, table: Mapping[str, Any], expected: tuple[str, ...] | list[str]) -> None:
+        for key in table:
+            if key not in expected:
+                close = difflib.get_close_matches(key, expected, n=1)
+                hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(expected)}"
+                raise self._error(where, key, f"unknown key{hint}")
+        for key in expected:
+            if key not in table:
+                place = self._line_of(where, None) if where else 1
+                raise TargetError(f"{self.path}:{place}: {self._dotted(where, key)}: is missing")
+
+    def _error(self, where: str, key: str, message: str) -> TargetError:
+        return TargetError(f"{self.path}:{self._line_of(where, key)}: {self._dotted(where, key)}: {message}")
+
+    @staticmethod
+    def _dotted(where: str, key: str) -> str:
+        return f"{where}.{key}" if where else key
+
+    def _line_of(self, where: str, key: str | None) -> int:
+        """The line of `key` in table `where`, or of the table's own header; 1 if written in some other way."""
+        table = ""
+        for number, line in enumerate(self.lines, start=1):
+            header = re.match(r"\s*\[+\s*([^\]\s]+)\s*\]", line)
+            if header:
+                table = header.group(1)
+                if table == where and key is None or (not where and table == key):
+                    return number
+            elif table == where and key is not None and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+                return number
+        return 1

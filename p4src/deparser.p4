@@ -1,0 +1,27 @@
+// Headers to bytes: what is valid, in the order of the wire.
+
+#ifndef KULVERT_DEPARSER_P4
+#define KULVERT_DEPARSER_P4
+
+control node_deparser(packet_out packet, in headers_t hdr) {
+    apply {
+        packet.emit(hdr.packet_in);
+        packet.emit(hdr.ethernet);
+        packet.emit(hdr.arp);
+        packet.emit(hdr.refusal_ipv4);
+        packet.emit(hdr.refusal_ipv6);
+        packet.emit(hdr.refusal_icmp);
+        packet.emit(hdr.refusal_unused);
+        packet.emit(hdr.ipv4);
+        packet.emit(hdr.ipv4_options);
+        packet.emit(hdr.ipv6);
+        packet.emit(hdr.tcp);
+        packet.emit(hdr.udp);
+        packet.emit(hdr.icmp);
+        packet.emit(hdr.icmp_echo);
+        packet.emit(hdr.nd_neighbor);
+        packet.emit(hdr.nd_link_layer_option);
+    }
+}
+
+#endif

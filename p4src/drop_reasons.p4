@@ -1,0 +1,36 @@
+// Why a packet was dropped: the index of `drop_counter`. Numbers are stable; new reasons go to the end.
+
+#ifndef KULVERT_DROP_REASONS_P4
+#define KULVERT_DROP_REASONS_P4
+
+enum bit<8> drop_reason_t {
+    NONE                   = 0,
+    MALFORMED              = 1,     // shorter than its own headers say, or headers that contradict each other
+    UNSUPPORTED_ETHER_TYPE = 2,     // neither ARP nor IP
+    UNKNOWN_PORT           = 3,     // the port is not in port_table
+    FOREIGN_MAC            = 4,     // not sent to the MAC the pipeline has on this port
+    NEIGHBOR_UNKNOWN       = 5,     // asks for a neighbour that neighbor_table does not answer for
+    NEIGHBOR_UNSUPPORTED   = 6,     // ARP or neighbour discovery that is not a question
+    BAD_IPV4_CHECKSUM      = 7,
+    MARTIAN                = 8,     // an address that must not be on the wire, or not in this place
+    MULTICAST              = 9,     // multicast and broadcast are not forwarded
+    FRAGMENT               = 10,    // not the first fragment, or any IPv6 fragment
+    EXTENSION_HEADER       = 11,    // IPv6 hop-by-hop, routing or destination options
+    SPOOFED_ADDRESS        = 12,    // a source address that does not belong on this port
+    SPOOFED_MAC            = 13,    // a pod's address with another MAC
+    NOT_IN_CONNECTION      = 14,    // an answer, reset or end of a connection that is not known
+    STALE_CONNECTION       = 15,    // an answer from an endpoint that is gone
+    SERVICE_REJECTED       = 16,    // a frontend without usable endpoint
+    SERVICE_PORT_REJECTED  = 17,    // a Service's address at a port that it does not serve
+    SERVICE_DROPPED        = 18,    // a Service's rule says drop, or nobody holds the address of a Service range
+    EGRESS_POLICY          = 19,
+    INGRESS_POLICY         = 20,
+    NO_ROUTE               = 21,
+    TTL_EXCEEDED           = 22,
+    CONNECTIONS_FULL       = 23,    // no way to be had in the connection's set
+    CONNECTION_CONFLICT    = 24     // its answers could not be told from those of another connection
+}
+
+const bit<32> DROP_REASONS = 32;
+
+#endif

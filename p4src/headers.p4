@@ -1,0 +1,180 @@
+// The headers on the wire, in the order of the layers, and the two headers spoken with the controller.
+
+#ifndef KULVERT_HEADERS_P4
+#define KULVERT_HEADERS_P4
+
+typedef bit<9>   port_id_t;
+typedef bit<48>  mac_addr_t;
+typedef bit<128> ip_addr_t;     // an IPv4 address is held as ::ffff:a.b.c.d
+
+const bit<16> ETHER_TYPE_IPV4 = 0x0800;
+const bit<16> ETHER_TYPE_ARP  = 0x0806;
+const bit<16> ETHER_TYPE_IPV6 = 0x86dd;
+
+const bit<8> PROTOCOL_HOP_BY_HOP          = 0;
+const bit<8> PROTOCOL_ICMP                = 1;
+const bit<8> PROTOCOL_TCP                 = 6;
+const bit<8> PROTOCOL_UDP                 = 17;
+const bit<8> PROTOCOL_ROUTING             = 43;
+const bit<8> PROTOCOL_FRAGMENT            = 44;
+const bit<8> PROTOCOL_ICMPV6              = 58;
+const bit<8> PROTOCOL_DESTINATION_OPTIONS = 60;
+
+const bit<8> ICMP_ECHO_REPLY               = 0;
+const bit<8> ICMP_UNREACHABLE              = 3;
+const bit<8> ICMP_ECHO_REQUEST             = 8;
+const bit<8> ICMPV6_UNREACHABLE            = 1;
+const bit<8> ICMPV6_ECHO_REQUEST           = 128;
+const bit<8> ICMPV6_ECHO_REPLY             = 129;
+const bit<8> ICMPV6_ROUTER_SOLICITATION    = 133;
+const bit<8> ICMPV6_NEIGHBOR_SOLICITATION  = 135;
+const bit<8> ICMPV6_NEIGHBOR_ADVERTISEMENT = 136;
+const bit<8> ICMPV6_REDIRECT               = 137;
+
+const bit<8> ICMP_CODE_PORT_UNREACHABLE   = 3;
+const bit<8> ICMPV6_CODE_PORT_UNREACHABLE = 4;
+
+const bit<16> ARP_HARDWARE_ETHERNET = 1;
+const bit<16> ARP_REQUEST           = 1;
+const bit<16> ARP_REPLY             = 2;
+
+const bit<8> TCP_FIN = 0x01;
+const bit<8> TCP_SYN = 0x02;
+const bit<8> TCP_RST = 0x04;
+const bit<8> TCP_ACK = 0x10;
+
+// To the controller. The port is the one the packet came in on; `reason` is the trap entry's.
+@controller_header("packet_in")
+header packet_in_t {
+    bit<16> ingress_port;
+    bit<16> reason;
+}
+
+// From the controller: the packet leaves on `egress_port` as it is.
+@controller_header("packet_out")
+header packet_out_t {
+    bit<16> egress_port;
+}
+
+header ethernet_t {
+    mac_addr_t dst_mac;
+    mac_addr_t src_mac;
+    bit<16>    ether_type;
+}
+
+// RFC 826, for IPv4 over Ethernet.
+header arp_t {
+    bit<16>    hardware_type;
+    bit<16>    protocol_type;
+    bit<8>     hardware_length;
+    bit<8>     protocol_length;
+    bit<16>    operation;
+    mac_addr_t sender_mac;
+    bit<32>    sender_addr;
+    mac_addr_t target_mac;
+    bit<32>    target_addr;
+}
+
+header ipv4_t {
+    bit<4>  version;
+    bit<4>  ihl;
+    bit<8>  traffic_class;
+    bit<16> total_len;
+    bit<16> identification;
+    bit<3>  flags;
+    bit<13> fragment_offset;
+    bit<8>  ttl;
+    bit<8>  protocol;
+    bit<16> checksum;
+    bit<32> src_addr;
+    bit<32> dst_addr;
+}
+
+// Valid only when ihl > 5; the options travel untouched.
+header ipv4_options_t {
+    varbit<320> options;
+}
+
+header ipv6_t {
+    bit<4>    version;
+    bit<8>    traffic_class;
+    bit<20>   flow_label;
+    bit<16>   payload_len;
+    bit<8>    next_header;
+    bit<8>    hop_limit;
+    ip_addr_t src_addr;
+    ip_addr_t dst_addr;
+}
+
+header tcp_t {
+    bit<16> sport;
+    bit<16> dport;
+    bit<32> sequence;
+    bit<32> acknowledgement;
+    bit<4>  data_offset;
+    bit<4>  reserved;
+    bit<8>  flags;
+    bit<16> window;
+    bit<16> checksum;
+    bit<16> urgent;
+}
+
+header udp_t {
+    bit<16> sport;
+    bit<16> dport;
+    bit<16> len;
+    bit<16> checksum;
+}
+
+// The common start of every ICMP and ICMPv6 message.
+header icmp_t {
+    bit<8>  type;
+    bit<8>  code;
+    bit<16> checksum;
+}
+
+header icmp_echo_t {
+    bit<16> identifier;
+    bit<16> sequence;
+}
+
+// The unused word that ICMP and ICMPv6 "destination unreachable" carry before the packet they are about.
+header icmp_unused_t {
+    bit<32> unused;
+}
+
+// RFC 4861, sections 4.3 and 4.4: what solicitation and advertisement share after the ICMPv6 start.
+header nd_neighbor_t {
+    bit<32>   flags;
+    ip_addr_t target_addr;
+}
+
+// RFC 4861, section 4.6.1, for Ethernet: one unit of eight bytes.
+header nd_link_layer_option_t {
+    bit<8>     type;
+    bit<8>     length;
+    mac_addr_t mac;
+}
+
+struct headers_t {
+    packet_in_t            packet_in;
+    packet_out_t           packet_out;
+    ethernet_t             ethernet;
+    arp_t                  arp;
+    // The outer headers of an ICMP answer that carries the packet it is about; made, never parsed.
+    ipv4_t                 refusal_ipv4;
+    ipv6_t                 refusal_ipv6;
+    icmp_t                 refusal_icmp;
+    icmp_unused_t          refusal_unused;
+    ipv4_t                 ipv4;
+    ipv4_options_t         ipv4_options;
+    ipv6_t                 ipv6;
+    tcp_t                  tcp;
+    udp_t                  udp;
+    icmp_t                 icmp;
+    icmp_echo_t            icmp_echo;
+    nd_neighbor_t          nd_neighbor;
+    nd_link_layer_option_t nd_link_layer_option;
+}
+
+#endif

@@ -1,0 +1,122 @@
+// One node's pipeline on v1model. Compiled with the folder of the generated sizes.p4 and p4src/ as include paths.
+
+#include <core.p4>
+#include <v1model.p4>
+
+#include "sizes.p4"
+#include "headers.p4"
+#include "drop_reasons.p4"
+#include "metadata.p4"
+#include "parser.p4"
+#include "stages/ports.p4"
+#include "stages/packet_io.p4"
+#include "stages/neighbor.p4"
+#include "stages/admission.p4"
+#include "stages/connections.p4"
+#include "stages/service_lb.p4"
+#include "stages/nat.p4"
+#include "stages/route.p4"
+#include "stages/policy.p4"
+#include "stages/refuse.p4"
+#include "checksums.p4"
+#include "deparser.p4"
+
+control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    counter(DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
+
+    packet_out_stage()  send_packet_out;
+    ports()             port_stage;
+    neighbor()          neighbor_stage;
+    check_packet()      packet_check;
+    check_source()      source_check;
+    find_connection()   connection_lookup;
+    check_opening()     opening_check;
+    service_lb()        service_stage;
+    translate_flow()    flow_translation;
+    find_next_hop()     route_stage;
+    policy()            policy_stage;
+    insert_connection() connection_insert;
+    follow_connection() connection_follow;
+    rewrite_packet()    packet_translation;
+    forward_packet()    forwarding;
+    refuse()            refusal;
+
+    apply {
+        if (hdr.packet_out.isValid()) {
+            send_packet_out.apply(hdr, standard_metadata);
+        } else {
+            port_stage.apply(hdr, meta, standard_metadata);
+
+            if (meta.is_trapped == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                if (hdr.arp.isValid() || (hdr.ipv6.isValid() && hdr.icmp.isValid()
+                    && hdr.icmp.type >= ICMPV6_ROUTER_SOLICITATION && hdr.icmp.type <= ICMPV6_REDIRECT)) {
+                    neighbor_stage.apply(hdr, meta, standard_metadata);
+                } else {
+                    packet_check.apply(hdr, meta, standard_metadata);
+                    if (meta.drop_reason == drop_reason_t.NONE) {
+                        source_check.apply(hdr, meta, standard_metadata);
+                    }
+
+                    if (meta.drop_reason == drop_reason_t.NONE) {
+                        if (meta.is_tracked == 1) {
+                            connection_lookup.apply(hdr, meta, standard_metadata);
+                        }
+                        if (meta.connection.is_hit == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                            opening_check.apply(hdr, meta);
+                            if (meta.drop_reason == drop_reason_t.NONE) {
+                                service_stage.apply(meta);
+                            }
+                        }
+                    }
+
+                    if (meta.drop_reason == drop_reason_t.NONE) {
+                        flow_translation.apply(meta);
+                        route_stage.apply(meta);
+
+                        if (meta.drop_reason == drop_reason_t.NONE) {
+                            if (meta.connection.is_hit == 1) {
+                                connection_follow.apply(hdr, meta);
+                            } else {
+                                policy_stage.apply(meta);
+                                if (meta.is_tracked == 1 && meta.drop_reason == drop_reason_t.NONE) {
+                                    connection_insert.apply(hdr, meta);
+                                }
+                            }
+                        }
+
+                        if (meta.drop_reason == drop_reason_t.NONE) {
+                            if (meta.connection.translation != translation_t.NONE) {
+                                packet_translation.apply(hdr, meta);
+                            }
+                            forwarding.apply(hdr, meta, standard_metadata);
+                        }
+                    }
+
+                    if (meta.is_refused == 1) {
+                        refusal.apply(hdr, meta);
+                    }
+                }
+            }
+
+            if (meta.drop_reason != drop_reason_t.NONE) {
+                drop_counter.count((bit<32>)(bit<8>)meta.drop_reason);
+            }
+            if (meta.is_answered == 1) {
+                standard_metadata.egress_spec = standard_metadata.ingress_port;
+            } else if (meta.drop_reason != drop_reason_t.NONE) {
+                mark_to_drop(standard_metadata);
+            }
+        }
+    }
+}
+
+control node_egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    packet_in_stage() send_packet_in;
+
+    apply {
+        send_packet_in.apply(hdr, meta, standard_metadata);
+    }
+}
+
+V1Switch(node_parser(), node_verify_checksum(), node_ingress(), node_egress(), node_compute_checksum(),
+         node_deparser()) main;

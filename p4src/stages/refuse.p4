@@ -1,0 +1,140 @@
+// The sender of a refused packet is told at once: TCP by a reset, UDP by "port unreachable". The answer is made of the
+// packet itself and goes back where it came from. A packet with IPv4 options is refused in silence.
+
+#ifndef KULVERT_REFUSE_P4
+#define KULVERT_REFUSE_P4
+
+const bit<8>  ANSWER_TTL                 = 64;
+const bit<16> RESET_IPV4_LEN             = 40;      // IPv4, TCP
+const bit<32> RESET_IPV4_FRAME_LEN       = 54;
+const bit<16> RESET_TCP_LEN              = 20;
+const bit<32> RESET_IPV6_FRAME_LEN       = 74;
+const bit<16> UNREACHABLE_IPV4_LEN       = 56;      // IPv4, ICMP (8), the refused IPv4 header and its UDP header
+const bit<32> UNREACHABLE_IPV4_FRAME_LEN = 70;
+const bit<16> UNREACHABLE_ICMPV6_LEN     = 56;      // ICMPv6 (8), the refused IPv6 header and its UDP header
+const bit<32> UNREACHABLE_IPV6_FRAME_LEN = 110;
+
+control refuse(inout headers_t hdr, inout metadata_t meta) {
+    bit<16> segment_len = 0;
+
+    action turn_back() {
+        meta.is_answered = 1;
+        hdr.ethernet.dst_mac = hdr.ethernet.src_mac;
+        hdr.ethernet.src_mac = meta.port_mac;
+    }
+
+    action turn_ipv4() {
+        segment_len = hdr.ipv4.total_len - 20 - ((bit<16>)hdr.tcp.data_offset << 2);
+        hdr.ipv4.src_addr = meta.flow.dst_addr[31:0];
+        hdr.ipv4.dst_addr = meta.flow.src_addr[31:0];
+        hdr.ipv4.total_len = RESET_IPV4_LEN;
+        hdr.ipv4.identification = 0;
+        hdr.ipv4.flags = 2;
+        hdr.ipv4.ttl = ANSWER_TTL;
+        truncate(RESET_IPV4_FRAME_LEN);
+    }
+
+    action turn_ipv6() {
+        segment_len = hdr.ipv6.payload_len - ((bit<16>)hdr.tcp.data_offset << 2);
+        hdr.ipv6.src_addr = meta.flow.dst_addr;
+        hdr.ipv6.dst_addr = meta.flow.src_addr;
+        hdr.ipv6.payload_len = RESET_TCP_LEN;
+        hdr.ipv6.hop_limit = ANSWER_TTL;
+        truncate(RESET_IPV6_FRAME_LEN);
+    }
+
+    action turn_tcp() {
+        hdr.tcp.sport = meta.flow.l4_dport;
+        hdr.tcp.dport = meta.flow.l4_sport;
+        hdr.tcp.data_offset = 5;
+        hdr.tcp.reserved = 0;
+        hdr.tcp.window = 0;
+        hdr.tcp.urgent = 0;
+    }
+
+    // RFC 9293, section 3.10.7.1: the reset of a connection that does not exist.
+    action reset_acknowledged() {
+        hdr.tcp.sequence = hdr.tcp.acknowledgement;
+        hdr.tcp.acknowledgement = 0;
+        hdr.tcp.flags = TCP_RST;
+    }
+
+    action reset_unacknowledged() {
+        hdr.tcp.acknowledgement = hdr.tcp.sequence + (bit<32>)segment_len + (bit<32>)hdr.tcp.flags[1:1]
+            + (bit<32>)hdr.tcp.flags[0:0];
+        hdr.tcp.sequence = 0;
+        hdr.tcp.flags = TCP_RST | TCP_ACK;
+    }
+
+    action unreachable_ipv4() {
+        hdr.refusal_ipv4.setValid();
+        hdr.refusal_ipv4.version = 4;
+        hdr.refusal_ipv4.ihl = 5;
+        hdr.refusal_ipv4.traffic_class = 0xc0;
+        hdr.refusal_ipv4.total_len = UNREACHABLE_IPV4_LEN;
+        hdr.refusal_ipv4.identification = 0;
+        hdr.refusal_ipv4.flags = 0;
+        hdr.refusal_ipv4.fragment_offset = 0;
+        hdr.refusal_ipv4.ttl = ANSWER_TTL;
+        hdr.refusal_ipv4.protocol = PROTOCOL_ICMP;
+        hdr.refusal_ipv4.checksum = 0;
+        hdr.refusal_ipv4.src_addr = hdr.ipv4.dst_addr;
+        hdr.refusal_ipv4.dst_addr = hdr.ipv4.src_addr;
+        hdr.refusal_icmp.setValid();
+        hdr.refusal_icmp.type = ICMP_UNREACHABLE;
+        hdr.refusal_icmp.code = ICMP_CODE_PORT_UNREACHABLE;
+        hdr.refusal_icmp.checksum = 0;
+        hdr.refusal_unused.setValid();
+        hdr.refusal_unused.unused = 0;
+        truncate(UNREACHABLE_IPV4_FRAME_LEN);
+    }
+
+    action unreachable_ipv6() {
+        hdr.refusal_ipv6.setValid();
+        hdr.refusal_ipv6.version = 6;
+        hdr.refusal_ipv6.traffic_class = 0;
+        hdr.refusal_ipv6.flow_label = 0;
+        hdr.refusal_ipv6.payload_len = UNREACHABLE_ICMPV6_LEN;
+        hdr.refusal_ipv6.next_header = PROTOCOL_ICMPV6;
+        hdr.refusal_ipv6.hop_limit = ANSWER_TTL;
+        hdr.refusal_ipv6.src_addr = hdr.ipv6.dst_addr;
+        hdr.refusal_ipv6.dst_addr = hdr.ipv6.src_addr;
+        hdr.refusal_icmp.setValid();
+        hdr.refusal_icmp.type = ICMPV6_UNREACHABLE;
+        hdr.refusal_icmp.code = ICMPV6_CODE_PORT_UNREACHABLE;
+        hdr.refusal_icmp.checksum = 0;
+        hdr.refusal_unused.setValid();
+        hdr.refusal_unused.unused = 0;
+        truncate(UNREACHABLE_IPV6_FRAME_LEN);
+    }
+
+    apply {
+        if (!hdr.ipv4_options.isValid()) {
+            if (hdr.tcp.isValid()) {
+                if ((hdr.tcp.flags & TCP_RST) == 0) {
+                    turn_back();
+                    if (hdr.ipv4.isValid()) {
+                        turn_ipv4();
+                    } else {
+                        turn_ipv6();
+                    }
+                    turn_tcp();
+                    if ((hdr.tcp.flags & TCP_ACK) != 0) {
+                        reset_acknowledged();
+                    } else {
+                        reset_unacknowledged();
+                    }
+                }
+            } else if (hdr.udp.isValid()) {
+                turn_back();
+                if (hdr.ipv4.isValid()) {
+                    unreachable_ipv4();
+                } else {
+                    unreachable_ipv6();
+                }
+            }
+        }
+    }
+}
+
+#endif

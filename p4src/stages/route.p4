@@ -1,0 +1,86 @@
+// Where the packet goes: a pod on this node, or what the route table says.
+
+#ifndef KULVERT_ROUTE_P4
+#define KULVERT_ROUTE_P4
+
+// Before policy, because the destination's policy comes with its place.
+control find_next_hop(inout metadata_t meta) {
+    action set_destination_pod(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac, bit<16> policy_id) {
+        meta.egress_port = port;
+        meta.next_hop_src_mac = src_mac;
+        meta.next_hop_dst_mac = dst_mac;
+        meta.ingress_policy_id = policy_id;
+    }
+
+    table destination_pod_table {
+        key = {
+            meta.translated.dst_addr: exact @name("dst_addr");
+        }
+        actions = {
+            set_destination_pod;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = DESTINATION_POD_TABLE_SIZE;
+    }
+
+    action forward(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac) {
+        meta.egress_port = port;
+        meta.next_hop_src_mac = src_mac;
+        meta.next_hop_dst_mac = dst_mac;
+    }
+
+    table route_table {
+        key = {
+            meta.translated.dst_addr: lpm @name("dst_addr");
+        }
+        actions = {
+            forward;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = ROUTE_TABLE_SIZE;
+    }
+
+    apply {
+        if (destination_pod_table.apply().miss) {
+            if (route_table.apply().miss) {
+                meta.drop_reason = drop_reason_t.NO_ROUTE;
+            }
+        }
+    }
+}
+
+// What a router does to a packet that it forwards.
+control forward_packet(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    bit<32> sum = 0;
+
+    action rewrite_ethernet() {
+        hdr.ethernet.src_mac = meta.next_hop_src_mac;
+        hdr.ethernet.dst_mac = meta.next_hop_dst_mac;
+        standard_metadata.egress_spec = meta.egress_port;
+    }
+
+    // RFC 1624: the word of TTL and protocol loses 0x0100, so its complement is what comes on top.
+    action count_down_ttl() {
+        hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+        sum = (bit<32>)(~hdr.ipv4.checksum) + 0xfeff;
+        sum = (sum & 0xffff) + (sum >> 16);
+        hdr.ipv4.checksum = ~((bit<16>)sum);
+    }
+
+    action count_down_hop_limit() {
+        hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
+    }
+
+    apply {
+        rewrite_ethernet();
+        if (hdr.ipv4.isValid()) {
+            count_down_ttl();
+        } else {
+            count_down_hop_limit();
+        }
+    }
+}
+
+#endif
