@@ -1,0 +1,1 @@
+"""The back ends: each sees only the IR."""
