@@ -172,8 +172,8 @@ def find_target(name_or_path: str | Path) -> Path:
     if not path.is_file():
         names = target_names()
         close = difflib.get_close_matches(text, names, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise TargetError(f"no target named {text!r}{hint} There are: {', '.join(names)}")
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise TargetError(f"no target named {text!r}: {hint}there are {', '.join(names)}")
     return path
 
 
@@ -308,7 +308,7 @@ class _Reader:
             header = re.match(r"\s*\[+\s*([^\]\s]+)\s*\]", line)
             if header:
                 table = header.group(1)
-                if table == where and key is None or (not where and table == key):
+                if (table == where and key is None) or (not where and table == key):
                     return number
             elif table == where and key is not None and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
                 return number
