@@ -1,0 +1,244 @@
+"""Where the switch's ports lead: pods, the node itself, other nodes. Not known to Kubernetes, so a file or annotations say it.
+
+The format is described in docs/controller.md.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from controlplane.addresses import (
+    AddressError,
+    Prefix,
+    format_address,
+    parse_address,
+    parse_mac,
+    parse_prefix,
+)
+from controlplane.kube.documents import parse_yaml
+from controlplane.kube.objects import ObjectRef
+
+PORT_ANNOTATION = "kulvert.dev/port"
+MAC_ANNOTATION = "kulvert.dev/mac"
+
+DEFAULT_GATEWAY_MAC = "02:00:a9:fe:01:01"
+DEFAULT_GATEWAY_ADDRESSES = ("169.254.1.1", "fe80::1")
+MAX_PORT = 510
+"""P4's port numbers are 9 bits wide and 511 is the drop port."""
+
+
+class AttachmentsError(ValueError):
+    """The attachments file cannot be used. `str()` is `file:line: what is wrong`."""
+
+
+class PodAttachment(msgspec.Struct, frozen=True):
+    """A pod's port of the switch and the MAC address of the pod's own interface."""
+
+    port: int
+    mac: int
+
+
+class NodeAttachment(msgspec.Struct, frozen=True):
+    """The port that leads to the node itself: the MAC of the node's interface there, and the addresses behind it.
+
+    Without addresses they are the Node object's own.
+    """
+
+    port: int
+    mac: int
+    addresses: tuple[int, ...] = ()
+
+
+class Uplink(msgspec.Struct, frozen=True):
+    """A port that leads to other nodes.
+
+    Attributes:
+        mac: the switch's own MAC address on that wire.
+        neighbors: address and MAC of each next hop there.
+        addresses: the addresses that the switch answers ARP and ND for on that wire.
+    """
+
+    port: int
+    mac: int
+    neighbors: tuple[tuple[int, int], ...] = ()
+    addresses: tuple[int, ...] = ()
+
+
+class StaticRoute(msgspec.Struct, frozen=True):
+    """A range reached through a neighbour."""
+
+    prefix: Prefix
+    via: int
+
+
+class Attachments(msgspec.Struct, frozen=True):
+    """Everything behind the switch's ports. `pods` is sorted."""
+
+    gateway_mac: int = parse_mac(DEFAULT_GATEWAY_MAC)
+    gateway_addresses: tuple[int, ...] = tuple(parse_address(text) for text in DEFAULT_GATEWAY_ADDRESSES)
+    node: NodeAttachment | None = None
+    uplinks: tuple[Uplink, ...] = ()
+    routes: tuple[StaticRoute, ...] = ()
+    pods: tuple[tuple[ObjectRef, PodAttachment], ...] = ()
+
+    def next_hop(self, address: int) -> tuple[Uplink, int] | None:
+        """The uplink on which `address` is a neighbour, and its MAC there."""
+        for uplink in self.uplinks:
+            for neighbor, mac in uplink.neighbors:
+                if neighbor == address:
+                    return uplink, mac
+        return None
+
+
+# -- the file
+
+_Port = Annotated[int, msgspec.Meta(ge=0, le=MAX_PORT)]
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _Gateway(_Strict):
+    mac: str = DEFAULT_GATEWAY_MAC
+    addresses: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_GATEWAY_ADDRESSES))
+
+
+class _Node(_Strict):
+    port: _Port
+    mac: str
+    addresses: list[str] = []
+
+
+class _Uplink(_Strict):
+    port: _Port
+    mac: str
+    neighbors: dict[str, str] = {}
+    addresses: list[str] = []
+
+
+class _Route(_Strict):
+    to: str
+    via: str
+
+
+class _Pod(_Strict):
+    name: str
+    port: _Port
+    mac: str
+    namespace: str = "default"
+
+
+class _File(_Strict):
+    gateway: _Gateway = msgspec.field(default_factory=_Gateway)
+    node: _Node | None = None
+    uplinks: list[_Uplink] = []
+    routes: list[_Route] = []
+    pods: list[_Pod] = []
+
+
+def load_attachments(path: Path) -> Attachments:
+    """Read an attachments file.
+
+    Raises:
+        AttachmentsError: it cannot be read, is not YAML, or says something impossible.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AttachmentsError(f"{path}: cannot be read: {error}") from None
+    return parse_attachments(text, str(path))
+
+
+def parse_attachments(text: str, place: str) -> Attachments:
+    """`load_attachments` of a text; `place` is what errors call it."""
+    documents = list(parse_yaml(text))
+    if len(documents) > 1:
+        raise AttachmentsError(f"{place}:{documents[1].line}: an attachments file holds one document")
+    if not documents or documents[0].value is None:
+        if documents and documents[0].error:
+            raise AttachmentsError(f"{place}:{documents[0].line}: {documents[0].error}")
+        return Attachments()
+    document = documents[0]
+    try:
+        file = msgspec.convert(document.value, _File, strict=True)
+    except msgspec.ValidationError as error:
+        path = re.search(r"`(\$[^`]*)`", str(error))
+        line = document.line_of(path.group(1)) if path else document.line
+        raise AttachmentsError(f"{place}:{line}: {error}") from None
+    try:
+        return _build(file)
+    except (AddressError, AttachmentsError) as error:
+        raise AttachmentsError(f"{place}: {error}") from None
+
+
+def _build(file: _File) -> Attachments:
+    owners: dict[int, str] = {}
+
+    def claim(port: int, owner: str) -> None:
+        if port in owners:
+            raise AttachmentsError(f"port {port} is given to {owners[port]} and to {owner}")
+        owners[port] = owner
+
+    if file.node is not None:
+        claim(file.node.port, "the node")
+    for uplink in file.uplinks:
+        claim(uplink.port, "an uplink")
+    pods: dict[ObjectRef, PodAttachment] = {}
+    for pod in file.pods:
+        ref = ObjectRef("Pod", pod.namespace, pod.name)
+        claim(pod.port, str(ref))
+        if ref in pods:
+            raise AttachmentsError(f"{ref} is listed twice")
+        pods[ref] = PodAttachment(pod.port, parse_mac(pod.mac))
+    built = Attachments(
+        gateway_mac=parse_mac(file.gateway.mac),
+        gateway_addresses=tuple(parse_address(text) for text in file.gateway.addresses),
+        node=None
+        if file.node is None
+        else NodeAttachment(
+            file.node.port, parse_mac(file.node.mac), tuple(parse_address(text) for text in file.node.addresses)
+        ),
+        uplinks=tuple(
+            Uplink(
+                uplink.port,
+                parse_mac(uplink.mac),
+                tuple((parse_address(address), parse_mac(mac)) for address, mac in uplink.neighbors.items()),
+                tuple(parse_address(text) for text in uplink.addresses),
+            )
+            for uplink in file.uplinks
+        ),
+        routes=tuple(StaticRoute(parse_prefix(route.to), parse_address(route.via)) for route in file.routes),
+        pods=tuple(sorted(pods.items())),
+    )
+    for route in built.routes:
+        if built.next_hop(route.via) is None:
+            raise AttachmentsError(
+                f"the route to {route.prefix} goes through {format_address(route.via)}, which is no uplink's neighbour"
+            )
+    return built
+
+
+def annotated_attachment(annotations: dict[str, str] | None) -> PodAttachment | None:
+    """What a Pod's own annotations say, None if nothing.
+
+    Raises:
+        AddressError: one of the two is missing or makes no sense.
+    """
+    port_text = (annotations or {}).get(PORT_ANNOTATION)
+    mac_text = (annotations or {}).get(MAC_ANNOTATION)
+    if port_text is None and mac_text is None:
+        return None
+    if port_text is None or mac_text is None:
+        missing = PORT_ANNOTATION if port_text is None else MAC_ANNOTATION
+        raise AddressError(f"the annotation {missing} is missing beside its companion")
+    port_text = port_text.strip()
+    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > MAX_PORT:
+        raise AddressError(
+            f"the annotation {PORT_ANNOTATION} must be a port number up to {MAX_PORT}, not {port_text!r}"
+        )
+    return PodAttachment(int(port_text), parse_mac(mac_text))

@@ -1,0 +1,1 @@
+"""Entities to a P4Runtime server: numbers and bytes, difference, order, session."""
