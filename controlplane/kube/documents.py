@@ -34,12 +34,14 @@ class Document(msgspec.Struct, frozen=True):
         line: where it starts, from 1; where the error is, if there is one.
         value: the value, None for an empty document.
         node: YAML's own tree, for the places; None for JSON.
+        base: the line of the text that YAML counted from.
         error: why it could not be parsed.
     """
 
     line: int
     value: Any = None
     node: Any = None
+    base: int = 1
     error: str | None = None
 
     def line_of(self, path: str) -> int:
@@ -51,46 +53,24 @@ class Document(msgspec.Struct, frozen=True):
             if isinstance(node, yaml.MappingNode) and name is not None:
                 for key, child in node.value:
                     if key.value == name:
-                        found, line = child, self.line + key.start_mark.line
+                        found, line = child, self.base + key.start_mark.line
             elif isinstance(node, yaml.SequenceNode) and index is not None and index.isdigit():
-                if int(index) < len(node.value):
-                    found = node.value[int(index)]
-                    line = self.line + found.start_mark.line
+                found = node.value[int(index)] if int(index) < len(node.value) else None
+                line = self.base + found.start_mark.line if found is not None else line
             if found is None:
                 break
             node = found
         return line
 
-    def inner(self, *path: str | int) -> Document:
-        """The part of the document at `path`, as a document."""
-        value, node, line = self.value, self.node, self.line
-        for step in path:
-            value = value[step]
-            if isinstance(node, yaml.MappingNode):
-                node = next((child for key, child in node.value if key.value == step), None)
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-                node = node.value[step]
-        if node is not None:
-            line += node.start_mark.line
-            return Document(line, value, _Shifted(node, node.start_mark.line).node)
-        return Document(line, value)
-
-
-class _Shifted:
-    """A YAML node whose marks count from its own first line, as those of a document do."""
-
-    def __init__(self, node: yaml.Node, lines: int) -> None:
-        self.node = self._shift(node, lines)
-
-    def _shift(self, node: yaml.Node, lines: int) -> yaml.Node:
-        start = node.start_mark
-        mark = yaml.Mark(start.name, start.index, start.line - lines, start.column, None, None)
-        value = node.value
-        if isinstance(node, yaml.MappingNode):
-            value = [(self._shift(key, lines), self._shift(child, lines)) for key, child in value]
-        elif isinstance(node, yaml.SequenceNode):
-            value = [self._shift(child, lines) for child in value]
-        return type(node)(node.tag, value, mark, node.end_mark)
+    def items(self) -> Iterator[Document]:
+        """The elements of the document's `items`, each as a document (a Kubernetes List)."""
+        values = self.value["items"]
+        nodes: list[Any] = [None] * len(values)
+        if isinstance(self.node, yaml.MappingNode):
+            nodes = next(child.value for key, child in self.node.value if key.value == "items")
+        for value, node in zip(values, nodes, strict=True):
+            line = self.line if node is None else self.base + node.start_mark.line
+            yield Document(line, value, node, self.base)
 
 
 def parse_yaml(text: str) -> Iterator[Document]:
@@ -113,9 +93,9 @@ def _parse_document(chunk: str, line: int) -> Iterator[Document]:
             node = loader.get_single_node()
             if node is None:
                 return
-            value = loader.construct_document(node)  # type: ignore[no-untyped-call]
+            value = loader.construct_document(node)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         yield Document(line + (mark.line if mark else 0), error=f"not YAML: {error.problem or error.context}")
@@ -124,11 +104,7 @@ def _parse_document(chunk: str, line: int) -> Iterator[Document]:
         first = str(error).splitlines()
         yield Document(line, error=f"not YAML: {first[0] if first else type(error).__name__}")
         return
-    blank = re.match(r"(?:[ \t]*(?:#.*)?\n)*", chunk)  # a document starts where its first words are
-    skipped = blank.group().count("\n") if blank else 0
-    if skipped:
-        node = _Shifted(node, skipped).node
-    yield Document(line + skipped, value, node)
+    yield Document(line + node.start_mark.line, value, node, line)
 
 
 def parse_json(text: str) -> Iterator[Document]:
