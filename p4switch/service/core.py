@@ -1,0 +1,258 @@
+"""One P4Runtime device: its clients, its configuration and its data plane, without gRPC."""
+
+from __future__ import annotations
+
+import logging
+
+from p4base.messages import p4r
+from p4switch.dataplane import Dataplane, DataplaneError
+from p4switch.service.arbitration import Arbiter, Client
+from p4switch.service.batch import write_batch
+from p4switch.service.entity import ReadScope
+from p4switch.service.errors import Code, P4Error, from_dataplane, invalid
+from p4switch.service.locks import ReadWriteLock
+from p4switch.service.memory import MemoryDataplane
+from p4switch.service.pipeline import Pipeline, PipelineConfig
+from p4switch.service.reading import read_batch
+from p4switch.service.reconcile import installed_state, rehearse, replay
+
+log = logging.getLogger(__name__)
+
+API_VERSION = "1.5.0"
+"""The version of the P4Runtime API that this service implements."""
+
+_SetAction = p4r.SetForwardingPipelineConfigRequest
+_Response = p4r.GetForwardingPipelineConfigRequest
+
+
+class Device:
+    """A device as P4Runtime sees it. Every method is safe to call from any thread.
+
+    A configuration that was saved but not committed has a data plane in memory: reads and writes go there, and the writes
+    are replayed when it is committed.
+    """
+
+    def __init__(self, device_id: int, dataplane: Dataplane) -> None:
+        self.arbiter = Arbiter(device_id)
+        self.dataplane = dataplane
+        self._lock = ReadWriteLock()
+        self._committed: Pipeline | None = None
+        self._saved: Pipeline | None = None
+        self._since_saved: list[p4r.Update] = []
+        dataplane.on_packet_in(self._packet_in)
+
+    # -- Write and Read
+
+    def write(self, request: p4r.WriteRequest) -> None:
+        """The Write RPC.
+
+        Raises:
+            BatchError: some updates failed.
+            P4Error: the request was refused as a whole.
+        """
+        with self.arbiter.writing(request.device_id, request.role, _election_id(request)) as role, self._lock.writing():
+            if self._saved is not None:
+                write_batch(self._saved, request.updates, request.atomicity, role, self._log_for_commit)
+            else:
+                write_batch(self._pipeline(), request.updates, request.atomicity, role)
+
+    def read(self, request: p4r.ReadRequest) -> tuple[list[bytes], P4Error | None]:
+        """The Read RPC: serialised ReadResponses, and the error to close the stream with.
+
+        Raises:
+            P4Error: the request was refused as a whole.
+        """
+        self.arbiter.check_device(request.device_id)
+        scope = ReadScope(self.arbiter.role_config(request.role))
+        with self._lock.reading():
+            return read_batch(self._saved or self._pipeline(), request.entities, scope)
+
+    def _pipeline(self) -> Pipeline:
+        if self._committed is None:
+            raise P4Error(Code.FAILED_PRECONDITION, "no forwarding pipeline config has been set")
+        return self._committed
+
+    def _log_for_commit(self, update: p4r.Update) -> None:
+        copy = p4r.Update()
+        copy.CopyFrom(update)
+        self._since_saved.append(copy)
+
+    # -- the forwarding pipeline configuration
+
+    def set_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
+        """The SetForwardingPipelineConfig RPC. What is installed stays as it is on every error."""
+        with self.arbiter.writing(request.device_id, request.role, _election_id(request)) as role, self._lock.writing():
+            if role is not None and not role.can_push_pipeline:
+                raise P4Error(Code.PERMISSION_DENIED, "this client's role may not set the forwarding pipeline config")
+            match request.action:
+                case _SetAction.VERIFY:
+                    self._verify(request)
+                case _SetAction.VERIFY_AND_SAVE:
+                    config = self._verify(request)
+                    self._saved = Pipeline(config, self._staging(config))
+                    self._since_saved = []
+                case _SetAction.VERIFY_AND_COMMIT:
+                    self._realize(PipelineConfig(_config(request)))
+                case _SetAction.COMMIT:
+                    self._commit(request)
+                case _SetAction.RECONCILE_AND_COMMIT:
+                    self._reconcile(PipelineConfig(_config(request)))
+                case _:
+                    raise invalid("the request has no action (VERIFY, VERIFY_AND_SAVE, VERIFY_AND_COMMIT, ...)")
+
+    def _verify(self, request: p4r.SetForwardingPipelineConfigRequest) -> PipelineConfig:
+        config = PipelineConfig(_config(request))
+        check = getattr(self.dataplane, "check", None)  # only a data plane that can compile without loading has it
+        if check is not None:
+            try:
+                check(config.bmv2_json)
+            except DataplaneError as error:
+                raise from_dataplane(error) from None
+        return config
+
+    def _staging(self, config: PipelineConfig) -> MemoryDataplane:
+        staging = MemoryDataplane(config.program)
+        for port in self.dataplane.ports():
+            staging.add_port(port.port, port.interface)
+        return staging
+
+    def _realize(self, config: PipelineConfig) -> Pipeline:
+        """Load the configuration, with empty tables."""
+        try:
+            self.dataplane.load(config.bmv2_json)
+        except DataplaneError as error:
+            raise from_dataplane(error) from None
+        self._committed = Pipeline(config, self.dataplane)
+        self._saved = None
+        self._since_saved = []
+        log.info("pipeline committed, cookie 0x%x", config.message.cookie.cookie)
+        return self._committed
+
+    def _commit(self, request: p4r.SetForwardingPipelineConfigRequest) -> None:
+        if request.HasField("config"):
+            raise invalid("COMMIT takes no config, it realizes the saved one")
+        if self._saved is None:
+            raise P4Error(Code.NOT_FOUND, "no config has been saved that is not committed")
+        updates = self._since_saved
+        self._replay(updates, self._realize(self._saved.config))
+
+    def _reconcile(self, config: PipelineConfig) -> None:
+        current = self._committed
+        if current is None:
+            self._realize(config)
+            return
+        updates = installed_state(current)
+        rehearse(updates, config, self._staging(config))
+        if config.bmv2_json == current.config.bmv2_json and config.message.p4info == current.config.message.p4info:
+            current.config = config  # only the cookie differs
+            self._saved = None
+            return
+        self._replay(updates, self._realize(config))
+
+    @staticmethod
+    def _replay(updates: list[p4r.Update], pipeline: Pipeline) -> None:
+        try:
+            replay(updates, pipeline)
+        except DataplaneError as error:
+            raise from_dataplane(error) from None
+
+    def get_config(self, request: p4r.GetForwardingPipelineConfigRequest) -> p4r.GetForwardingPipelineConfigResponse:
+        """The GetForwardingPipelineConfig RPC."""
+        self.arbiter.check_device(request.device_id)
+        with self._lock.reading():
+            pipeline = self._saved or self._committed
+        response = p4r.GetForwardingPipelineConfigResponse()
+        if pipeline is None:
+            return response
+        stored = pipeline.config.message
+        config = response.config
+        config.SetInParent()
+        if stored.HasField("cookie"):
+            config.cookie.CopyFrom(stored.cookie)
+        if request.response_type in (_Response.ALL, _Response.P4INFO_AND_COOKIE):
+            config.p4info.CopyFrom(stored.p4info)
+        if request.response_type in (_Response.ALL, _Response.DEVICE_CONFIG_AND_COOKIE):
+            config.p4_device_config = stored.p4_device_config
+        return response
+
+    def capabilities(self, request: p4r.CapabilitiesRequest) -> p4r.CapabilitiesResponse:
+        """The Capabilities RPC."""
+        device_id = getattr(request, "device_id", 0)  # not in the generated code of every P4Runtime version
+        if device_id:
+            self.arbiter.check_device(device_id)
+        return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
+
+    # -- the stream
+
+    def stream_message(self, client: Client, request: p4r.StreamMessageRequest) -> None:
+        """Take one message of a client's stream.
+
+        Raises:
+            P4Error: the stream must be closed with this error. Only arbitration does so; other mistakes are answered
+                by a StreamError.
+        """
+        match request.WhichOneof("update"):
+            case "arbitration":
+                self.arbiter.update(client, request.arbitration)
+            case "packet":
+                try:
+                    self._packet_out(client, request.packet)
+                except P4Error as error:
+                    report = _stream_error(error)
+                    report.packet_out.packet_out.CopyFrom(request.packet)
+                    _offer_error(client, report)
+            case "digest_ack":
+                report = _stream_error(P4Error(Code.UNIMPLEMENTED, "this data plane has no digests"))
+                report.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
+                _offer_error(client, report)
+            case kind:
+                report = _stream_error(
+                    P4Error(Code.UNIMPLEMENTED, f"stream messages of kind {kind or '(unset)'} are not supported")
+                )
+                report.other.other.CopyFrom(request.other)
+                _offer_error(client, report)
+
+    def _packet_out(self, client: Client, packet: p4r.PacketOut) -> None:
+        if not self.arbiter.is_primary(client):
+            raise P4Error(Code.PERMISSION_DENIED, "only the primary may send packets")
+        pipeline = self._pipeline()
+        frame = pipeline.packet_out.encode(packet)
+        try:
+            self.dataplane.packet_out(frame)
+        except DataplaneError as error:
+            raise from_dataplane(error) from None
+
+    def _packet_in(self, frame: bytes) -> None:
+        """Hand a frame to the primary of every role that is to see it. Called from the data plane's thread."""
+        pipeline = self._committed
+        if pipeline is None:
+            return
+        try:
+            packet = pipeline.packet_in.decode(frame)
+        except P4Error as error:
+            log.warning("packet-in dropped: %s", error)
+            return
+        primaries = self.arbiter.primaries()
+        if primaries:
+            message = p4r.StreamMessageResponse(packet=packet).SerializeToString()
+            for client, role in primaries:
+                if role is None or role.admits_packet_in(packet):
+                    client.outbox.offer(message)
+
+
+def _election_id(request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> p4r.Uint128 | None:
+    return request.election_id if request.HasField("election_id") else None
+
+
+def _config(request: p4r.SetForwardingPipelineConfigRequest) -> p4r.ForwardingPipelineConfig:
+    if not request.HasField("config"):
+        raise invalid("the request has no config")
+    return request.config
+
+
+def _stream_error(error: P4Error) -> p4r.StreamError:
+    return p4r.StreamError(canonical_code=int(error.code), message=str(error))
+
+
+def _offer_error(client: Client, report: p4r.StreamError) -> None:
+    client.outbox.offer(p4r.StreamMessageResponse(error=report).SerializeToString())

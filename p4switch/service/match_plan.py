@@ -1,0 +1,371 @@
+"""A table's key, precompiled: `FieldMatch` messages to the seam's packed `Match`, and back to bytes on the wire.
+
+The rules are those of the specification, "Match Format". What a well-behaved client sends for a table of exact fields
+takes a short path; everything else, mistakes included, takes the general one, which knows the words for each mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from p4base import bytestring
+from p4base.messages import p4i, p4r
+from p4switch.dataplane import Match
+from p4switch.service import wire
+from p4switch.service.errors import Code, P4Error, invalid
+from p4switch.service.program import DeviceTable
+
+EXACT = "exact"
+LPM = "lpm"
+TERNARY = "ternary"
+RANGE = "range"
+OPTIONAL = "optional"
+
+_KINDS = {
+    p4i.MatchField.EXACT: EXACT,
+    p4i.MatchField.LPM: LPM,
+    p4i.MatchField.TERNARY: TERNARY,
+    p4i.MatchField.RANGE: RANGE,
+    p4i.MatchField.OPTIONAL: OPTIONAL,
+}
+
+# Field numbers of p4.v1.FieldMatch and p4.v1.TableEntry.
+_FIELD_ID = 1
+_KIND_NUMBER = {EXACT: 2, TERNARY: 3, LPM: 4, RANGE: 6, OPTIONAL: 7}
+_PREFIX_LENGTH = 2
+_ENTRY_MATCH = 2
+_ENTRY_PRIORITY = 4
+
+MAX_PRIORITY = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyField:
+    """One field of the key.
+
+    Attributes:
+        bitwidth: the device's; `size` bytes of it are at `offset` of the packed key.
+        sdn_string: the controller speaks of this field in strings (a translated type), which this device cannot map.
+    """
+
+    id: int
+    name: str
+    kind: str
+    bitwidth: int
+    offset: int
+    size: int
+    sdn_string: bool
+
+    @property
+    def ones(self) -> int:
+        return (1 << self.bitwidth) - 1
+
+
+FieldEncoder = Callable[[KeyField, p4r.FieldMatch], tuple[int, int]]
+"""The value and mask (or the bounds) of one field as numbers."""
+
+
+def _number(field: KeyField, data: bytes, what: str) -> int:
+    try:
+        return bytestring.decode(data, field.bitwidth)
+    except bytestring.BytestringError as error:
+        raise invalid(f"{what}: {error}") from None
+
+
+def _encode_exact(field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+    return _number(field, match.exact.value, "value"), field.ones
+
+
+def _encode_optional(field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+    return _number(field, match.optional.value, "value"), field.ones
+
+
+def _encode_lpm(field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+    length = match.lpm.prefix_len
+    if not 0 < length <= field.bitwidth:
+        hint = "; omit the field to match everything" if length == 0 else ""
+        raise invalid(f"prefix_len {length}, expected 1 to {field.bitwidth}{hint}")
+    value = _number(field, match.lpm.value, "value")
+    mask = field.ones >> (field.bitwidth - length) << (field.bitwidth - length)
+    if value & ~mask:
+        raise invalid(f"value 0x{value:x} has bits set beyond its prefix of {length} bits")
+    return value, mask
+
+
+def _encode_ternary(field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+    value = _number(field, match.ternary.value, "value")
+    mask = _number(field, match.ternary.mask, "mask")
+    if not mask:
+        raise invalid("the mask is 0; omit the field to match everything")
+    if value & ~mask:
+        raise invalid(f"value 0x{value:x} has bits set outside its mask 0x{mask:x}")
+    return value, mask
+
+
+def _encode_range(field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+    low = _number(field, match.range.low, "low")
+    high = _number(field, match.range.high, "high")
+    if low > high:
+        raise invalid(f"low bound 0x{low:x} is above the high bound 0x{high:x}")
+    if low == 0 and high == field.ones:
+        raise invalid("the range covers every value; omit the field to match everything")
+    return low, high
+
+
+_ENCODERS: dict[str, FieldEncoder] = {
+    EXACT: _encode_exact,
+    LPM: _encode_lpm,
+    TERNARY: _encode_ternary,
+    RANGE: _encode_range,
+    OPTIONAL: _encode_optional,
+}
+
+
+class MatchPlan:
+    """The key of one table.
+
+    Attributes:
+        table: its full name, for messages.
+        fields: in P4Info's order, which is also the order on the wire.
+        has_priority: the key holds a ternary, range or optional field.
+        encode: (field matches, priority) -> Match; raises P4Error INVALID_ARGUMENT naming table and field.
+        to_wire: Match -> the `match` and `priority` fields of a TableEntry, in canonical form.
+    """
+
+    def __init__(self, table: p4i.Table, device: DeviceTable) -> None:
+        self.table = table.preamble.name
+        self.fields = _layout(table, device)
+        self._by_id = {field.id: field for field in self.fields}
+        self.size = sum(field.size for field in self.fields)
+        kinds = {field.kind for field in self.fields}
+        self.has_priority = bool(kinds & {TERNARY, RANGE, OPTIONAL})
+        self.all_exact = kinds <= {EXACT}
+        self.encode: Callable[[Sequence[p4r.FieldMatch], int], Match] = self._encode
+        self.to_wire: Callable[[Match], bytes] = self._mixed_to_wire()
+        if self.all_exact:
+            self.to_wire = self._exact_to_wire()
+            if all(field.offset >= 0 and not field.sdn_string for field in self.fields):
+                self.encode = self._exact_encoder()
+
+    # -- from messages
+
+    def _encode(self, matches: Sequence[p4r.FieldMatch], priority: int) -> Match:
+        """The general path: every kind, any order of fields, every mistake."""
+        self._check_priority(priority)
+        value = bytearray(self.size)
+        mask = bytearray(self.size)
+        for field in self.fields:  # what an omitted field means
+            if field.kind == RANGE:
+                mask[field.offset : field.offset + field.size] = field.ones.to_bytes(field.size, "big")
+        seen = set()
+        for match in matches:
+            found = self._by_id.get(match.field_id)
+            if found is None:
+                known = ", ".join(f"{f.id} ({f.name})" for f in self.fields) or "none, the table has no key"
+                raise invalid(f"table {self.table} has no key field with id {match.field_id}; its fields are {known}")
+            if found.id in seen:
+                raise self._field_error(found, "given twice")
+            seen.add(found.id)
+            field_value, field_mask = self._encode_field(found, match)
+            value[found.offset : found.offset + found.size] = field_value.to_bytes(found.size, "big")
+            mask[found.offset : found.offset + found.size] = field_mask.to_bytes(found.size, "big")
+        for field in self.fields:
+            if field.kind == EXACT and field.id not in seen:
+                raise self._field_error(field, "missing; an exact field must be given")
+        return Match(bytes(value), b"" if self.all_exact else bytes(mask), priority)
+
+    def _encode_field(self, field: KeyField, match: p4r.FieldMatch) -> tuple[int, int]:
+        kind = match.WhichOneof("field_match_type")
+        if kind != field.kind:
+            raise self._field_error(field, f"the match is {kind or 'unset'}, expected {field.kind}")
+        if field.sdn_string:
+            raise P4Error(
+                Code.UNIMPLEMENTED,
+                f"table {self.table}: key {field.name} has a type that is translated to strings, which this device "
+                "cannot map",
+            )
+        try:
+            return _ENCODERS[kind](field, match)
+        except P4Error as error:
+            raise self._field_error(field, str(error)) from None
+
+    def _field_error(self, field: KeyField, problem: str) -> P4Error:
+        return invalid(f"table {self.table}: key {field.name} ({field.kind}, {field.bitwidth} bits): {problem}")
+
+    def _check_priority(self, priority: int) -> None:
+        if self.has_priority:
+            if not 0 < priority <= MAX_PRIORITY:
+                raise invalid(
+                    f"table {self.table} has a ternary, range or optional key: an entry needs a priority of 1 to "
+                    f"{MAX_PRIORITY}, got {priority}"
+                )
+        elif priority:
+            raise invalid(
+                f"table {self.table} has no ternary, range or optional key: priority must be 0, got {priority}"
+            )
+
+    def _exact_encoder(self) -> Callable[[Sequence[p4r.FieldMatch], int], Match]:
+        """The short path for exact fields sent in P4Info's order; whatever is unusual goes the general way."""
+        general = self._encode
+        count = len(self.fields)
+        # (id, bytes, the first value too large for a first byte at full length)
+        plan = [(field.id, field.size, 1 << ((field.bitwidth - 1) % 8 + 1)) for field in self.fields]
+        in_order = [field.offset for field in self.fields] == sorted(field.offset for field in self.fields)
+        if not in_order or not count:
+            return general
+        if count == 1:
+            only_id, only_size, only_limit = plan[0]
+
+            def encode_one(matches: Sequence[p4r.FieldMatch], priority: int) -> Match:
+                if priority == 0 and len(matches) == 1:
+                    match = matches[0]
+                    value = match.exact.value
+                    length = len(value)
+                    if match.field_id == only_id and 0 < length <= only_size:
+                        if length < only_size:
+                            return Match(value.rjust(only_size, b"\0"))
+                        if value[0] < only_limit:
+                            return Match(value)
+                return general(matches, priority)
+
+            return encode_one
+
+        def encode_many(matches: Sequence[p4r.FieldMatch], priority: int) -> Match:
+            if priority or len(matches) != count:
+                return general(matches, priority)
+            parts = []
+            for match, (field_id, size, limit) in zip(matches, plan, strict=True):
+                value = match.exact.value
+                length = len(value)
+                if match.field_id != field_id or not 0 < length <= size:
+                    return general(matches, priority)
+                if length < size:
+                    value = value.rjust(size, b"\0")
+                elif value[0] >= limit:
+                    return general(matches, priority)
+                parts.append(value)
+            return Match(b"".join(parts))
+
+        return encode_many
+
+    # -- to the wire
+
+    def _exact_to_wire(self) -> Callable[[Match], bytes]:
+        plan = [(field.offset, field.offset + field.size, _value_prefixes(field)) for field in self.fields]
+        if len(plan) == 1:
+            prefixes = plan[0][2]
+
+            def one_to_wire(match: Match) -> bytes:
+                value = match.value.lstrip(b"\0") or b"\0"
+                return prefixes[len(value)] + value
+
+            return one_to_wire
+
+        def exact_to_wire(match: Match) -> bytes:
+            packed = match.value
+            parts = []
+            for start, end, prefixes in plan:
+                value = packed[start:end].lstrip(b"\0") or b"\0"
+                parts.append(prefixes[len(value)])
+                parts.append(value)
+            return b"".join(parts)
+
+        return exact_to_wire
+
+    def _mixed_to_wire(self) -> Callable[[Match], bytes]:
+        plan = [(field, _field_to_wire(field)) for field in self.fields]
+        has_priority = self.has_priority
+
+        def mixed_to_wire(match: Match) -> bytes:
+            parts = []
+            for field, to_wire in plan:
+                end = field.offset + field.size
+                parts.append(to_wire(match.value[field.offset : end], match.mask[field.offset : end]))
+            if has_priority:
+                parts.append(wire.varint_field(_ENTRY_PRIORITY, match.priority))
+            return b"".join(parts)
+
+        return mixed_to_wire
+
+
+def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
+    """The key's fields with their places in the packed key, which follow the JSON's order."""
+    places: dict[str, tuple[int, int, int]] = {}
+    widths = {field.name: field.bitwidth for field in table.match_fields}
+    offset = 0
+    for key in device.keys:
+        bitwidth = key.bitwidth if key.bitwidth is not None else widths.get(key.name, 0)
+        size = bytestring.byte_width(bitwidth)
+        places[key.name] = (offset, size, bitwidth)
+        offset += size
+    fields = []
+    for match_field in table.match_fields:
+        offset, size, bitwidth = places[match_field.name]
+        fields.append(
+            KeyField(
+                id=match_field.id,
+                name=match_field.name,
+                kind=_KINDS[match_field.match_type],
+                bitwidth=bitwidth,
+                offset=offset,
+                size=size,
+                sdn_string=match_field.bitwidth == 0,
+            )
+        )
+    return tuple(fields)
+
+
+def _value_prefixes(field: KeyField) -> list[bytes]:
+    """What precedes the value of an exact or optional match, by the value's length."""
+    inner = wire.varint_field(_FIELD_ID, field.id)
+    number = _KIND_NUMBER[field.kind]
+    prefixes = []
+    for length in range(field.size + 1):
+        value_head = wire.tag(1, wire.BYTES) + wire.varint(length)
+        kind_head = wire.tag(number, wire.BYTES) + wire.varint(len(value_head) + length)
+        head = inner + kind_head + value_head
+        prefixes.append(wire.tag(_ENTRY_MATCH, wire.BYTES) + wire.varint(len(head) + length) + head)
+    return prefixes
+
+
+def _field_to_wire(field: KeyField) -> Callable[[bytes, bytes], bytes]:
+    """(packed value, packed mask) -> the TableEntry's `match` field, empty for a don't-care."""
+    number = _KIND_NUMBER[field.kind]
+    inner = wire.varint_field(_FIELD_ID, field.id)
+    zeros = bytes(field.size)
+    ones = field.ones.to_bytes(field.size, "big")
+
+    def wrap(content: bytes) -> bytes:
+        return wire.bytes_field(_ENTRY_MATCH, inner + wire.bytes_field(number, content))
+
+    if field.kind in (EXACT, OPTIONAL):
+        prefixes = _value_prefixes(field)
+        omit = zeros if field.kind == OPTIONAL else None
+
+        def value_to_wire(value: bytes, mask: bytes) -> bytes:
+            if mask == omit:
+                return b""
+            value = value.lstrip(b"\0") or b"\0"
+            return prefixes[len(value)] + value
+
+        return value_to_wire
+    if field.kind == LPM:
+
+        def lpm_to_wire(value: bytes, mask: bytes) -> bytes:
+            length = int.from_bytes(mask, "big").bit_count()
+            if not length:
+                return b""
+            return wrap(wire.bytes_field(1, value.lstrip(b"\0") or b"\0") + wire.varint_field(_PREFIX_LENGTH, length))
+
+        return lpm_to_wire
+    everything = (zeros, ones) if field.kind == RANGE else None
+
+    def pair_to_wire(value: bytes, mask: bytes) -> bytes:
+        if (value, mask) == everything or (everything is None and mask == zeros):
+            return b""
+        return wrap(
+            wire.bytes_field(1, value.lstrip(b"\0") or b"\0") + wire.bytes_field(2, mask.lstrip(b"\0") or b"\0")
+        )
+
+    return pair_to_wire

@@ -1,0 +1,71 @@
+"""Carrying the forwarding state over to another pipeline configuration (RECONCILE_AND_COMMIT, and replay at COMMIT)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from p4base.messages import p4r
+from p4switch.dataplane import DataplaneError
+from p4switch.service.entity import ReadScope
+from p4switch.service.errors import P4Error, invalid
+from p4switch.service.memory import MemoryDataplane
+from p4switch.service.pipeline import Pipeline, PipelineConfig
+
+# What has to be there before what: members, groups, entries. Counters and registers are the pipeline's last.
+_ORDER: Sequence[tuple[str, p4r.Entity]] = (
+    ("action_profile_member", p4r.Entity(action_profile_member=p4r.ActionProfileMember())),
+    ("action_profile_group", p4r.Entity(action_profile_group=p4r.ActionProfileGroup())),
+    ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(counter_data=p4r.CounterData()))),
+    ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(is_default_action=True))),
+    ("counter_entry", p4r.Entity(counter_entry=p4r.CounterEntry())),
+    ("register_entry", p4r.Entity(register_entry=p4r.RegisterEntry())),
+)
+
+
+def installed_state(pipeline: Pipeline) -> list[p4r.Update]:
+    """The updates that bring a fresh data plane with the same program to the state of this one."""
+    fresh = Pipeline(pipeline.config, MemoryDataplane(pipeline.config.program))
+    updates = []
+    for kind, request in _ORDER:
+        initial = {entity.SerializeToString(deterministic=True) for entity in _read(fresh, kind, request)}
+        inserted = kind in ("action_profile_member", "action_profile_group")
+        for entity in _read(pipeline, kind, request):
+            if entity.SerializeToString(deterministic=True) in initial:
+                continue  # the program's own: a default action, an empty cell
+            if entity.table_entry.is_const:
+                continue
+            insert = inserted or (kind == "table_entry" and not entity.table_entry.is_default_action)
+            updates.append(p4r.Update(type=p4r.Update.INSERT if insert else p4r.Update.MODIFY, entity=entity))
+    return updates
+
+
+def _read(pipeline: Pipeline, kind: str, request: p4r.Entity) -> Iterable[p4r.Entity]:
+    answers: list[bytes] = []
+    pipeline.handler(kind).read(getattr(request, kind), ReadScope(), answers.append)
+    for answer in answers:
+        yield p4r.ReadResponse.FromString(answer).entities[0]
+
+
+def replay(updates: Iterable[p4r.Update], pipeline: Pipeline) -> None:
+    """Carry out updates that are expected to succeed.
+
+    Raises:
+        P4Error, DataplaneError: the first one that does not.
+    """
+    for update in updates:
+        kind = update.entity.WhichOneof("entity")
+        handler = pipeline.handler(kind)
+        assert kind is not None
+        handler.write(update.type, getattr(update.entity, kind))
+
+
+def rehearse(updates: Iterable[p4r.Update], config: PipelineConfig, staging: MemoryDataplane) -> None:
+    """Check that the state can be carried over to `config`, by doing so on a `staging` data plane that has its program.
+
+    Raises:
+        P4Error: INVALID_ARGUMENT naming what cannot.
+    """
+    try:
+        replay(updates, Pipeline(config, staging))
+    except (P4Error, DataplaneError) as error:
+        raise invalid(f"the forwarding state cannot be preserved under the new config: {error}") from None
