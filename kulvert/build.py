@@ -201,5 +201,4 @@ def print_capacity(result: BuildResult, console: Console) -> None:
         table.add_row(f"{line.number:,}", line.what, line.limited_by)
     console.print(table)
     megabytes = connection_memory(result.target) / 1e6
-    console.print(f"connection registers: {megabytes:,.1f} MB; compiled by {result.compiler} in {result.seconds:.1f} s")
-    console.print(f"wrote {result.bmv2_json} and {result.p4info}")
+    console.print(f"connection registers: {megabytes:,.1f} MB")

@@ -1,0 +1,101 @@
+"""Addresses and packets of the tests. Every expected packet is built anew, so that scapy computes its checksums."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+Family = Literal[4, 6]
+FAMILIES: tuple[Family, ...] = (4, 6)
+
+Protocol = Literal["tcp", "udp"]
+PROTOCOL_NUMBER: dict[Protocol, int] = {"tcp": 6, "udp": 17}
+
+GATEWAY_MAC = "02:00:00:00:00:01"
+
+
+def address_number(address: str) -> int:
+    """An address as the tables hold it: 128 bits, IPv4 mapped into ::ffff:0:0/96."""
+    parsed = ipaddress.ip_address(address)
+    return int(parsed) if parsed.version == 6 else 0xFFFF00000000 | int(parsed)
+
+
+def prefix_length(address: str, length: int) -> int:
+    """A prefix length in the tables' terms."""
+    return length if ":" in address else 96 + length
+
+
+def mac_number(mac: str) -> int:
+    """A MAC as a number of 48 bits."""
+    return int(mac.replace(":", ""), 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Something with addresses behind a port of the switch."""
+
+    name: str
+    port: int
+    mac: str
+    ipv4: str
+    ipv6: str
+
+    def address(self, family: Family) -> str:
+        """Its address of one family."""
+        return self.ipv4 if family == 4 else self.ipv6
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a packet: address and port."""
+
+    address: str
+    port: int
+
+
+def ip_layer(src: str, dst: str, ttl: int, **fields: Any) -> Packet:
+    """IPv4 or IPv6, as the addresses say."""
+    if ":" in src:
+        return IPv6(src=src, dst=dst, hlim=ttl, **fields)
+    return IP(src=src, dst=dst, ttl=ttl, **fields)
+
+
+def segment(
+    src: Side,
+    dst: Side,
+    protocol: Protocol,
+    src_mac: str,
+    dst_mac: str,
+    *,
+    ttl: int = 64,
+    flags: str = "S",
+    payload: bytes = b"kulvert",
+    seq: int = 1000,
+    ack: int = 0,
+    ip_fields: dict[str, Any] | None = None,
+) -> Packet:
+    """A TCP or UDP packet with correct checksums."""
+    ip = ip_layer(src.address, dst.address, ttl, **(ip_fields or {}))
+    if protocol == "tcp":
+        transport: Packet = TCP(sport=src.port, dport=dst.port, flags=flags, seq=seq, ack=ack)
+    else:
+        transport = UDP(sport=src.port, dport=dst.port)
+    return Ether(src=src_mac, dst=dst_mac) / ip / transport / Raw(payload)
+
+
+def echo(
+    src: str, dst: str, src_mac: str, dst_mac: str, identifier: int, *, reply: bool = False, ttl: int = 64
+) -> Packet:
+    """An ICMP or ICMPv6 echo request or reply."""
+    if ":" in src:
+        kind = ICMPv6EchoReply if reply else ICMPv6EchoRequest
+        message: Packet = kind(id=identifier, seq=7, data=b"0123456789abcdef")
+    else:
+        message = ICMP(type=0 if reply else 8, id=identifier, seq=7) / Raw(b"0123456789abcdef")
+    return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl) / message

@@ -1,0 +1,170 @@
+"""Run the packet tests: `python -m ptf_tests.run --target native|bmv2`.
+
+Makes a network namespace of its own with veth pairs, builds the pipeline, starts the switch in it, runs ptf with the
+tests, shows the results as a table and writes them as JUnit XML. Everything it made is gone afterwards, also on Ctrl-C.
+
+Exit status: 0 all passed, 1 a test failed or something else went wrong, 3 the target's switch or compiler is not
+installed, so that nothing was tested.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from kulvert.build import BuildError, BuildResult, CompilerChoice, build
+from kulvert.resources import ResourceError
+from kulvert.targets import Target, TargetError, load_target
+from ptf_tests import switches
+from ptf_tests.network import NetworkError, own_namespace, test_interface
+from ptf_tests.report import print_results, read_results, write_junit
+
+EXIT_FAILED = 1
+EXIT_NOT_TESTED = 3
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+_STAGES = Path(__file__).resolve().parent / "stages"
+_PORTS = range(7)
+_TEST_SECONDS = 60
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tests as the arguments say; the exit status."""
+    options = _parse(argv)
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(options, console)
+    except KeyboardInterrupt:
+        console.print("interrupted; everything is cleaned up")
+        return 128 + signal.SIGINT
+    except BuildError as error:
+        console.print(error.diagnostics, markup=False)
+        console.print(f"error: {error}", markup=False)
+    except (TargetError, ResourceError, NetworkError, switches.SwitchError) as error:
+        console.print(f"error: {error}", markup=False)
+    return EXIT_FAILED
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ptf_tests.run", description=__doc__.split("\n")[0])
+    parser.add_argument("--target", default="native", help="whose switch and compiler to test: native or bmv2")
+    parser.add_argument(
+        "--profile",
+        default="small",
+        help="the target whose sizes and timeouts to use (default: small, whose tables fill and timeouts pass in seconds)",
+    )
+    parser.add_argument("--compiler", default="auto", choices=("auto", "kulvert", "p4c"), help="default: the target's")
+    parser.add_argument("--ports", default="veth", choices=("veth",), help="what the tests send through")
+    parser.add_argument("--junit", type=Path, help="default: build/ptf/<target>-<compiler>.xml")
+    parser.add_argument("--seconds", type=float, default=600, help="give up after this long (default 600)")
+    parser.add_argument("--failfast", action="store_true", help="stop at the first failure")
+    parser.add_argument(
+        "tests", nargs="*", help="stages or tests to run, as `policy` or `nat.UdpWithoutChecksumStaysSo`"
+    )
+    return parser.parse_args(argv)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    target = load_target(options.target)
+    profile = load_target(options.profile)
+    if not switches.is_installed(target.toolchain.switch):
+        console.print(f"not tested: {switches.BMV2} is not on the PATH")
+        return EXIT_NOT_TESTED
+    compiler: CompilerChoice = options.compiler
+    tested = replace(profile, toolchain=target.toolchain)
+    with tempfile.TemporaryDirectory(prefix="kulvert-ptf-") as scratch:
+        folder = Path(scratch)
+        pipeline = build(tested, folder / "pipeline", compiler)
+        console.print(f"pipeline: profile {profile.name}, compiled by {pipeline.compiler} in {pipeline.seconds:.1f} s")
+        started = time.monotonic()
+        with (
+            own_namespace(len(_PORTS)),
+            switches.running(target.toolchain.switch, _PORTS, profile.ports.cpu, folder / "switch.log"),
+        ):
+            ended_well = _run_ptf(options, profile, pipeline, folder, console)
+        results = read_results(folder / "results.jsonl")
+        name = f"{target.name}-{pipeline.compiler}"
+        title = (
+            f"PTF: {target.toolchain.switch} switch, {pipeline.compiler} compiler, {time.monotonic() - started:.0f} s"
+        )
+        print_results(results, title, console)
+        junit = options.junit or Path("build") / "ptf" / f"{name}.xml"
+        write_junit(results, f"ptf.{name}", junit)
+        bad = sum(result.is_bad for result in results)
+        skipped = sum(result.status == "skipped" for result in results)
+        console.print(
+            f"{len(results)} tests: {len(results) - bad - skipped} passed, {bad} failed, {skipped} skipped; {junit}"
+        )
+        if not ended_well or bad or not results:
+            console.print((folder / "ptf.log").read_text(encoding="utf-8", errors="replace")[-4000:], markup=False)
+            console.print((folder / "switch.log").read_text(encoding="utf-8", errors="replace")[-2000:], markup=False)
+            return EXIT_FAILED
+    return 0
+
+
+def _run_ptf(
+    options: argparse.Namespace, profile: Target, pipeline: BuildResult, folder: Path, console: Console
+) -> bool:
+    """Run ptf on the tests; whether it came to its end without complaint."""
+    parameters = {
+        "address": switches.ADDRESS,
+        "device_id": str(switches.DEVICE_ID),
+        "target_file": str(profile.path.resolve()),
+        "p4info": str(pipeline.p4info.resolve()),
+        "json": str(pipeline.bmv2_json.resolve()),
+        "results": str(folder / "results.jsonl"),
+    }
+    command = [sys.executable, str(Path(sys.executable).parent / "ptf"), "--test-dir", str(_STAGES)]
+    command += ["--pypath", str(_CHECKOUT), "--log-file", str(folder / "ptf-debug.log"), "--debug", "warning"]
+    command += ["--test-case-timeout", str(_TEST_SECONDS)]
+    command += ["--test-params", ";".join(f"{key}={value!r}" for key, value in parameters.items())]
+    for port in _PORTS:
+        command += ["--interface", f"{port}@{test_interface(port)}"]
+    if options.failfast:
+        command.append("--failfast")
+    command += options.tests
+    environment = os.environ | {"PYTHONPATH": str(_CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (folder / "ptf.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            return _watch(process, folder, options.seconds, console) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _watch(process: subprocess.Popen[bytes], folder: Path, seconds: float, console: Console) -> int | None:
+    """Wait for ptf, showing the progress on a terminal; its exit status, or None if it took too long."""
+    deadline = time.monotonic() + seconds
+    with console.status("starting ptf") as status:
+        while time.monotonic() < deadline:
+            try:
+                return process.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                results = read_results(folder / "results.jsonl")
+                bad = sum(result.is_bad for result in results)
+                status.update(f"{len(results)} tests done, {bad} failed")
+    console.print(f"ptf did not end within {seconds:g} s", style="red")
+    return None
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
