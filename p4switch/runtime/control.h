@@ -1,0 +1,71 @@
+/* The writers' side of the runtime: tables, profiles and pipelines. One lock per switch serialises all writers. */
+#ifndef KV_CONTROL_H
+#define KV_CONTROL_H
+
+#include "kulvert.h"
+
+/* Results of writes, in the order of `Status` on the Python side. */
+enum kv_status {
+    KV_OK,
+    KV_NOT_FOUND,
+    KV_ALREADY_EXISTS,
+    KV_RESOURCE_EXHAUSTED,
+    KV_INVALID_ARGUMENT,
+    KV_FAILED_PRECONDITION,
+    KV_OUT_OF_MEMORY,
+};
+
+/* What an entry does, as it crosses the seam: an action with packed arguments, a member or a group. */
+struct kv_target {
+    uint32_t kind; /* enum kv_entry_kind */
+    uint32_t id;   /* index of the action in the table's actions, member id or group id */
+    const uint8_t *args;
+};
+
+/* Memory that packet threads may still be reading; freed by kv_reclaim after they have passed a batch. */
+struct kv_garbage {
+    void **items;
+    size_t count, room;
+};
+
+void kv_retire(struct kv_garbage *garbage, void *item);
+
+/* packed bytes <-> words */
+void kv_unpack(const struct kv_field_spec *fields, unsigned count, const uint8_t *bytes, uint64_t *words);
+void kv_pack(const struct kv_field_spec *fields, unsigned count, const uint64_t *words, uint8_t *bytes);
+
+/* tables */
+int kv_table_init(struct kv_table *table, const struct kv_table_spec *spec, uint64_t seed);
+void kv_table_free(struct kv_table *table);
+int kv_table_insert(struct kv_table *table, struct kv_profile *profile, struct kv_garbage *garbage,
+                    const uint8_t *value, const uint8_t *mask, int32_t priority, const struct kv_target *target);
+int kv_table_modify(struct kv_table *table, struct kv_profile *profile, struct kv_garbage *garbage,
+                    const uint8_t *value, const uint8_t *mask, int32_t priority, const struct kv_target *target);
+int kv_table_delete(struct kv_table *table, struct kv_garbage *garbage, const uint8_t *value, const uint8_t *mask,
+                    int32_t priority);
+int kv_table_set_default(struct kv_table *table, struct kv_profile *profile, struct kv_garbage *garbage,
+                         const struct kv_target *target, bool of_program);
+struct kv_entry *kv_table_find(struct kv_table *table, const uint8_t *value, const uint8_t *mask, int32_t priority,
+                               const uint64_t **tuple_mask);
+/* Calls `visit` for each entry; `mask` is the tuple's, NULL in an exact table. */
+void kv_table_each(struct kv_table *table, void (*visit)(void *, struct kv_entry *, const uint64_t *mask), void *arg);
+unsigned kv_args_at(const struct kv_table_spec *spec);
+
+/* profiles */
+struct kv_member *kv_member_find(struct kv_profile *profile, uint32_t id);
+struct kv_group *kv_group_find(struct kv_profile *profile, uint32_t id);
+int kv_member_write(struct kv_profile *profile, struct kv_garbage *garbage, uint32_t id, uint32_t action,
+                    const uint8_t *args, bool insert);
+int kv_member_delete(struct kv_profile *profile, struct kv_garbage *garbage, uint32_t id);
+typedef bool (*kv_port_up)(void *arg, int32_t port);
+int kv_group_write(struct kv_profile *profile, struct kv_garbage *garbage, uint32_t id,
+                   const struct kv_group_member *members, uint32_t count, bool insert, kv_port_up up, void *arg);
+int kv_group_delete(struct kv_profile *profile, struct kv_garbage *garbage, uint32_t id);
+void kv_groups_refresh(struct kv_profile *profile, struct kv_garbage *garbage, kv_port_up up, void *arg);
+void kv_profile_free(struct kv_profile *profile);
+
+/* pipelines */
+struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t seed);
+void kv_pipeline_free(struct kv_pipeline *pipeline);
+
+#endif

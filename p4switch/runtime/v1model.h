@@ -1,0 +1,261 @@
+/* The v1model architecture around a generated program, in the order of simple_switch: parser, checksum verification,
+ * ingress, then clone, digest, resubmit, multicast, drop or unicast; egress, clone, drop, checksum update and deparser,
+ * recirculate or transmit.
+ *
+ * Included at the end of the generated file, which has defined `struct phv`, an accessor for each intrinsic field,
+ * kv_parse, kv_ingress, kv_egress, kv_deparse, kv_reset_metadata, kv_reset_headers, kv_copy_fields and kv_store_digest.
+ */
+#ifndef KV_V1MODEL_H
+#define KV_V1MODEL_H
+
+#include "packet.h"
+
+enum kv_instance {
+    KV_NORMAL = 0,
+    KV_INGRESS_CLONE = 1,
+    KV_EGRESS_CLONE = 2,
+    KV_RECIRCULATED = 4,
+    KV_REPLICATION = 5,
+    KV_RESUBMITTED = 6,
+};
+
+/* A packet that goes round more often than this is dropped: a loop in a program must not stop the switch. */
+#define KV_MAX_JOBS 4096
+
+struct kv_job {
+    struct kv_job *next;
+    bool egress;
+    uint32_t port;
+    struct kv_packet packet;
+};
+
+struct kv_jobs {
+    struct kv_job *head, **tail;
+    uint32_t count;
+};
+
+static void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs);
+
+static void kv_forget_requests(struct kv_packet *packet)
+{
+    packet->clone_session = packet->clone_fields = 0;
+    packet->resubmit = packet->recirculate = packet->digest = 0;
+    packet->exited = false;
+}
+
+/* A copy with its own bytes (data, length) and its own headers; NULL when memory is short. */
+static struct kv_job *kv_copy(struct kv_ctx *ctx, const struct kv_packet *packet, const uint8_t *data, uint32_t length,
+                              bool with_phv, struct kv_jobs *jobs)
+{
+    if (++jobs->count > KV_MAX_JOBS) {
+        ctx->dropped_loop++;
+        return NULL;
+    }
+    struct kv_job *job = ctx->alloc(ctx, sizeof *job);
+    struct phv *phv = ctx->alloc(ctx, sizeof *phv);
+    uint8_t *buffer = ctx->alloc(ctx, KV_HEADROOM + (size_t)length + KV_TAILROOM);
+    if (!job || !phv || !buffer) {
+        ctx->dropped_exhausted++;
+        return NULL;
+    }
+    if (with_phv)
+        memcpy(phv, packet->phv, sizeof *phv);
+    else
+        memset(phv, 0, sizeof *phv);
+    memcpy(buffer + KV_HEADROOM, data, length);
+    job->next = NULL;
+    job->packet = *packet;
+    job->packet.phv = phv;
+    job->packet.start = buffer;
+    job->packet.data = job->packet.frame = buffer + KV_HEADROOM;
+    job->packet.length = job->packet.frame_length = length;
+    job->packet.truncate = KV_NO_TRUNCATION;
+    kv_forget_requests(&job->packet);
+    return job;
+}
+
+static void kv_enqueue(struct kv_jobs *jobs, struct kv_job *job)
+{
+    *jobs->tail = job;
+    jobs->tail = &job->next;
+}
+
+/* `now`: at once, in front of the original; else after it. */
+static void kv_replicate(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t port, uint32_t rid, uint32_t truncate,
+                         bool now, struct kv_jobs *jobs)
+{
+    struct kv_job *job = kv_copy(ctx, packet, packet->data, packet->length, true, jobs);
+    if (!job)
+        return;
+    kv_set_egress_rid(job->packet.phv, rid);
+    job->packet.truncate = truncate ? truncate : KV_NO_TRUNCATION;
+    if (now) {
+        kv_run_egress(ctx, &job->packet, port, jobs);
+        return;
+    }
+    job->egress = true;
+    job->port = port;
+    kv_enqueue(jobs, job);
+}
+
+static void kv_clone_to_session(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t id, bool now,
+                                struct kv_jobs *jobs)
+{
+    const struct kv_clone_session *session = ctx->clone_session(ctx, id);
+    for (uint32_t i = 0; session && i < session->count; i++)
+        kv_replicate(ctx, packet, session->replicas[i].port, session->replicas[i].instance, session->truncate, now, jobs);
+}
+
+/* The clone of a packet as it came in: parsed again, with the fields of the list and nothing else kept. */
+static void kv_clone_ingress(struct kv_ctx *ctx, const struct kv_packet *packet, struct kv_jobs *jobs)
+{
+    struct kv_job *job = kv_copy(ctx, packet, packet->frame, packet->frame_length, false, jobs);
+    if (!job)
+        return;
+    struct phv *phv = job->packet.phv;
+    kv_set_ingress_port(phv, packet->ingress_port);
+    job->packet.packet_length = packet->frame_length;
+    kv_parse(ctx, &job->packet, phv);
+    kv_reset_metadata(phv);
+    kv_copy_fields(packet->clone_fields, phv, packet->phv);
+    kv_set_instance_type(phv, KV_INGRESS_CLONE);
+    kv_clone_to_session(ctx, &job->packet, packet->clone_session & ~KV_CLONE_REQUESTED, true, jobs);
+}
+
+static void kv_clone_egress(struct kv_ctx *ctx, const struct kv_packet *packet, struct kv_jobs *jobs)
+{
+    struct kv_job *job = kv_copy(ctx, packet, packet->data, packet->length, true, jobs);
+    if (!job)
+        return;
+    struct phv *phv = job->packet.phv;
+    kv_reset_metadata(phv);
+    kv_copy_fields(packet->clone_fields, phv, packet->phv);
+    kv_set_instance_type(phv, KV_EGRESS_CLONE);
+    kv_clone_to_session(ctx, &job->packet, packet->clone_session & ~KV_CLONE_REQUESTED, false, jobs);
+}
+
+static void kv_resubmit(struct kv_ctx *ctx, const struct kv_packet *packet, struct kv_jobs *jobs)
+{
+    struct kv_job *job = kv_copy(ctx, packet, packet->frame, packet->frame_length, false, jobs);
+    if (!job)
+        return;
+    kv_copy_fields(packet->resubmit, job->packet.phv, packet->phv);
+    kv_set_instance_type(job->packet.phv, KV_RESUBMITTED);
+    kv_set_packet_length(job->packet.phv, packet->frame_length);
+    job->packet.packet_length = packet->frame_length;
+    job->egress = false;
+    kv_enqueue(jobs, job);
+}
+
+static void kv_recirculate(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t length, struct kv_jobs *jobs)
+{
+    struct kv_job *job = kv_copy(ctx, packet, packet->data, length, false, jobs);
+    if (!job)
+        return;
+    kv_copy_fields(packet->recirculate, job->packet.phv, packet->phv);
+    kv_set_instance_type(job->packet.phv, KV_RECIRCULATED);
+    kv_set_packet_length(job->packet.phv, length);
+    job->packet.packet_length = job->packet.ingress_length = length;
+    job->egress = false;
+    kv_enqueue(jobs, job);
+}
+
+static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, struct kv_jobs *jobs)
+{
+    struct phv *phv = packet->phv;
+    kv_parse(ctx, packet, phv);
+    kv_set_parser_error(phv, packet->parser_error);
+    kv_set_checksum_error(phv, packet->checksum_error);
+    kv_ingress(ctx, packet, phv);
+    packet->exited = false;
+
+    uint32_t egress_spec = (uint32_t)kv_get_egress_spec(phv), group = (uint32_t)kv_get_mcast_grp(phv);
+    if (KV_UNLIKELY(packet->clone_session)) {
+        kv_clone_ingress(ctx, packet, jobs);
+        packet->clone_session = packet->clone_fields = 0;
+    }
+    if (KV_UNLIKELY(packet->digest))
+        kv_store_digest(ctx, packet->digest, phv);
+    if (KV_UNLIKELY(packet->resubmit)) {
+        kv_resubmit(ctx, packet, jobs);
+        return;
+    }
+    if (KV_UNLIKELY(group)) {
+        const struct kv_multicast_view *view = ctx->multicast(ctx, group);
+        kv_set_instance_type(phv, KV_REPLICATION);
+        for (uint32_t i = 0; view && i < view->count; i++)
+            kv_replicate(ctx, packet, view->replicas[i].port, view->replicas[i].instance, 0, true, jobs);
+        return;
+    }
+    if (egress_spec == ctx->drop_port)
+        return;
+    kv_set_instance_type(phv, KV_NORMAL);
+    kv_run_egress(ctx, packet, egress_spec, jobs);
+}
+
+static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs)
+{
+    struct phv *phv = packet->phv;
+    kv_set_enq_timestamp(phv, ctx->now_us);
+    kv_set_enq_qdepth(phv, 0);
+    kv_set_egress_global_timestamp(phv, ctx->now_us);
+    kv_set_deq_timedelta(phv, 0);
+    kv_set_deq_qdepth(phv, 0);
+    kv_set_egress_port(phv, port);
+    kv_set_egress_spec(phv, ctx->drop_port + 1);
+    kv_set_packet_length(phv, packet->packet_length);
+    kv_egress(ctx, packet, phv);
+    if (KV_UNLIKELY(packet->clone_session)) {
+        kv_clone_egress(ctx, packet, jobs);
+        packet->clone_session = packet->clone_fields = 0;
+    }
+    if (kv_get_egress_spec(phv) == ctx->drop_port)
+        return;
+    if (!kv_deparse(ctx, packet, phv)) {
+        ctx->dropped_headroom++;
+        return;
+    }
+    uint32_t length = packet->length < packet->truncate ? packet->length : packet->truncate;
+    if (KV_UNLIKELY(packet->recirculate)) {
+        kv_recirculate(ctx, packet, length, jobs);
+        return;
+    }
+    ctx->emit(ctx, port, packet->data, length, packet->offload);
+}
+
+static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
+{
+    struct phv *phv = ctx->phv;
+    struct kv_packet packet = {
+        .phv = phv,
+        .data = frame->data,
+        .length = frame->length,
+        .start = frame->start,
+        .frame = frame->data,
+        .frame_length = frame->length,
+        .ingress_port = frame->port,
+        .ingress_length = frame->length,
+        .packet_length = frame->length,
+        .truncate = KV_NO_TRUNCATION,
+        .offload = frame->offload,
+    };
+    struct kv_jobs jobs = {.head = NULL, .tail = &jobs.head};
+    kv_reset_metadata(phv);
+    kv_reset_headers(phv);
+    kv_set_ingress_port(phv, frame->port);
+    kv_set_packet_length(phv, frame->length);
+    kv_set_ingress_global_timestamp(phv, ctx->now_us);
+    kv_run_ingress(ctx, &packet, &jobs);
+    while (KV_UNLIKELY(jobs.head != NULL)) {
+        struct kv_job *job = jobs.head;
+        jobs.head = job->next;
+        if (!jobs.head)
+            jobs.tail = &jobs.head;
+        if (job->egress)
+            kv_run_egress(ctx, &job->packet, job->port, &jobs);
+        else
+            kv_run_ingress(ctx, &job->packet, &jobs);
+    }
+}
+
+#endif
