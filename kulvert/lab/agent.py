@@ -331,7 +331,7 @@ def internet_checksum(data: bytes) -> int:
     total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return int(~total & 0xFFFF)
 
 
 def _await_echo(wire: socket.socket, ipv6: bool, identifier: int, sequence: int, timeout: float) -> bool:
