@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Diagnostics
+from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
+from p4compiler.types.declarations import Declarations
 
 
 def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProgram:
@@ -12,4 +13,11 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
 
     Every error goes to `diagnostics`; if it has errors afterwards the result is incomplete and must not be lowered.
     """
-    raise NotImplementedError
+    checker = Declarations(program, diagnostics)
+    for declaration in program.declarations:
+        if diagnostics.full:
+            break
+        checker.declaration(declaration)
+    if checker.checked.main is None and not diagnostics.has_errors:
+        diagnostics.warning(Kind.MISSING, "the program has no 'main'", None)
+    return checker.checked

@@ -200,3 +200,101 @@ class UnknownType(Type):
 
     def __str__(self) -> str:
         return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResultType(Type):
+    """What `table.apply()` gives: the members `hit`, `miss` (bool) and `action_run` (an ActionRunType)."""
+
+    table: ast.Table
+
+    def __str__(self) -> str:
+        return f"apply_result({self.table.name.text})"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRunType(Type):
+    """What a switch on `table.apply().action_run` selects by: the table's actions."""
+
+    table: ast.Table
+
+    def __str__(self) -> str:
+        return f"action_list({self.table.name.text})"
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymousStructType(Type):
+    """Of a structure-valued expression as long as no context gave it a declared type."""
+
+    fields: tuple[FieldType, ...]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{f.name}: {f.type}" for f in self.fields) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class DontCareType(Type):
+    """`_` as a type argument: to be inferred. Also of a `_` argument and of `...`: whatever is asked for."""
+
+    def __str__(self) -> str:
+        return "_"
+
+
+BOOL = BoolType()
+INT = InfIntType()
+STRING = StringType()
+VOID = VoidType()
+ERROR = ErrorType()
+MATCH_KIND = MatchKindType()
+UNKNOWN = UnknownType()
+DONT_CARE = DontCareType()
+
+_BITS: dict[tuple[int, bool], BitsType] = {}
+
+
+def bits(width: int, signed: bool = False) -> BitsType:
+    """`bit<width>` or `int<width>`, one object for each."""
+    found = _BITS.get((width, signed))
+    if found is None:
+        found = _BITS[width, signed] = BitsType(width, signed)
+    return found
+
+
+BIT32 = bits(32)
+
+Bindings = dict[ast.TypeParameter, Type]
+"""What type parameters stand for."""
+
+
+def substitute(type_: Type, bindings: Bindings) -> Type:
+    """`type_` with its type variables replaced; those without a binding stay."""
+    if not bindings:
+        return type_
+    match type_:
+        case TypeVariable(declaration):
+            return bindings.get(declaration, type_)
+        case StructLikeType(declaration, arguments) | ObjectType(declaration, arguments) if arguments:
+            return type(type_)(declaration, tuple(substitute(a, bindings) for a in arguments))
+        case TupleType(elements):
+            return TupleType(tuple(substitute(e, bindings) for e in elements))
+        case ListType(element):
+            return ListType(substitute(element, bindings))
+        case SetType(element):
+            return SetType(substitute(element, bindings))
+        case StackType(element, size):
+            return StackType(substitute(element, bindings), size)
+        case AnonymousStructType(fields):
+            return AnonymousStructType(tuple(FieldType(f.name, substitute(f.type, bindings)) for f in fields))
+    return type_
+
+
+def mentions_variables(type_: Type, variables: Bindings | set[ast.TypeParameter]) -> bool:
+    """One of `variables` occurs in `type_`."""
+    match type_:
+        case TypeVariable(declaration):
+            return declaration in variables
+        case StructLikeType(_, arguments) | ObjectType(_, arguments) | TupleType(arguments):
+            return any(mentions_variables(a, variables) for a in arguments)
+        case ListType(element) | SetType(element) | StackType(element, _):
+            return mentions_variables(element, variables)
+    return False

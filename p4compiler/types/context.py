@@ -1,0 +1,174 @@
+"""What every part of the checker shares: the result being filled, the scopes, the place in the program, and reporting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from p4compiler.diagnostics import Diagnostics, Kind, Note, did_you_mean
+from p4compiler.source import Span
+from p4compiler.syntax import ast
+from p4compiler.types import model
+from p4compiler.types.checked import CheckedProgram, Value
+from p4compiler.types.scope import FUNCTIONS, Scope, describe
+
+
+class Place(Enum):
+    """Where in the program the checker is: what may stand there differs (specification, appendix F)."""
+
+    TOP = "at the top level"
+    PARSER = "among a parser's declarations"
+    STATE = "in a parser state"
+    CONTROL = "among a control's declarations"
+    APPLY = "in a control's apply block"
+    ACTION = "in an action"
+    FUNCTION = "in a function"
+    TABLE = "in a table"
+
+
+class CheckContext:
+    """The base of the checker's parts.
+
+    Attributes:
+        scope: the innermost scope; `top` is the outermost one.
+        place: what the code at hand is part of.
+        parser_depth: positive inside a parser, where `next` and `last` are allowed.
+        open_declarations: the functions, actions, parsers and controls whose bodies are being checked, outermost first.
+        error_members, match_kind_members: name → where it was declared.
+    """
+
+    def __init__(self, program: ast.Program, diagnostics: Diagnostics) -> None:
+        self.checked = CheckedProgram(program)
+        self.diagnostics = diagnostics
+        self.type_of = self.checked.type_of
+        self.constant_of = self.checked.constant_of
+        self.resolved_type_of = self.checked.resolved_type_of
+        self.top = Scope()
+        self.scope = self.top
+        self.place = Place.TOP
+        self.return_type: model.Type | None = None
+        self.loop_depth = 0
+        self.current_table: ast.Table | None = None
+        self.error_members: dict[str, ast.Name] = {}
+        self.match_kind_members: dict[str, ast.Name] = {}
+        self.enum_members: dict[ast.EnumDeclaration, dict[str, ast.EnumMember]] = {}
+        self.used: set[ast.Declaration] = set()
+        self.open_declarations: list[ast.Declaration] = []
+
+    # -- the parts that need one another (each is defined in its own module)
+
+    def expression(self, expression: ast.Expression) -> model.Type:
+        """Find out, record and return the type of an expression."""
+        raise NotImplementedError
+
+    def coerce(self, expression: ast.Expression, target: model.Type, what: str = "value") -> bool:
+        """Convert the (already typed) expression implicitly to `target`, or report that it cannot be."""
+        raise NotImplementedError
+
+    # -- reporting
+
+    def error(self, kind: Kind, message: str, node: ast.Node | Span, notes: Iterable[Note] = ()) -> None:
+        self.diagnostics.error(kind, message, node if isinstance(node, Span) else node.span, notes)
+
+    def type_error(self, message: str, node: ast.Node | Span, notes: Iterable[Note] = ()) -> None:
+        self.error(Kind.TYPE_ERROR, message, node, notes)
+
+    def warning(self, kind: Kind, message: str, node: ast.Node, notes: Iterable[Note] = ()) -> None:
+        self.diagnostics.warning(kind, message, node.span, notes)
+
+    # -- names
+
+    def declare(self, declaration: ast.Declaration) -> None:
+        """Add a name to the innermost scope; a second one of that name there is an error, except for overloads."""
+        name = declaration.name.text
+        if name == "_":
+            return
+        names = self.scope.names
+        earlier = names.get(name)
+        if earlier is None:
+            names[name] = declaration
+            if self.scope.outer is not None and declaration.__class__ is not ast.TypeParameter:
+                self.warn_of_shadowing(declaration)
+            return
+        if isinstance(declaration, FUNCTIONS):
+            overloads = earlier if isinstance(earlier, list) else [earlier]
+            if all(isinstance(other, FUNCTIONS) for other in overloads):
+                for other in overloads:
+                    assert isinstance(other, FUNCTIONS)
+                    if same_signature(declaration.prototype, other.prototype):
+                        self.duplicate(declaration, other)
+                        return
+                names[name] = [*overloads, declaration]
+                return
+        self.duplicate(declaration, earlier[0] if isinstance(earlier, list) else earlier)
+
+    def warn_of_shadowing(self, declaration: ast.Declaration) -> None:
+        outer = self.scope.outer.find(declaration.name.text) if self.scope.outer else None
+        if isinstance(outer, ast.Declaration) and isinstance(
+            outer, ast.Variable | ast.Constant | ast.Parameter | ast.Instantiation | ast.Action | ast.Table
+        ):
+            self.diagnostics.warning(
+                Kind.SHADOW,
+                f"'{declaration.name.text}' shadows a {describe(outer)} of that name",
+                declaration.name.span,
+                [Note("which is declared here", outer.name.span)],
+            )
+
+    def duplicate(self, declaration: ast.Declaration | ast.Name, earlier: ast.Declaration | ast.Name) -> None:
+        def name_of(node: ast.Declaration | ast.Name) -> ast.Name:
+            return node if isinstance(node, ast.Name) else node.name
+
+        name = name_of(declaration)
+        notes = [Note("the first one is here", name_of(earlier).span)]
+        self.error(Kind.DUPLICATE, f"'{name.text}' is declared twice", name, notes)
+
+    def not_found(self, what: str, name: str, span: Span, known: Iterable[str]) -> None:
+        self.diagnostics.error(Kind.NOT_FOUND, f"{what} '{name}' is not declared", span, did_you_mean(name, known))
+
+    # -- types
+
+    def fields(self, struct: model.StructLikeType) -> tuple[model.FieldType, ...]:
+        """The fields of a struct, header or header union, type arguments put in."""
+        found = self.checked.fields_of.get(struct)
+        if found is None:
+            declaration = struct.declaration
+            assert isinstance(
+                declaration, ast.StructDeclaration | ast.HeaderDeclaration | ast.HeaderUnionDeclaration
+            )
+            bindings = dict(zip(declaration.type_parameters, struct.arguments, strict=False))
+            found = tuple(
+                model.FieldType(
+                    f.name.text, model.substitute(self.resolved_type_of.get(f, model.UNKNOWN), bindings), f
+                )
+                for f in declaration.fields
+            )
+            self.checked.fields_of[struct] = found
+        return found
+
+    def field(self, struct: model.StructLikeType, name: str) -> model.FieldType | None:
+        for field in self.fields(struct):
+            if field.name == name:
+                return field
+        return None
+
+    def has_unknown(self, type_: model.Type) -> bool:
+        """Something in the type was already reported as wrong."""
+        match type_:
+            case model.UnknownType():
+                return True
+            case model.StructLikeType(_, arguments) | model.ObjectType(_, arguments) | model.TupleType(arguments):
+                return any(self.has_unknown(a) for a in arguments)
+            case model.StackType(element, _) | model.ListType(element) | model.SetType(element):
+                return self.has_unknown(element)
+            case model.AnonymousStructType(fields):
+                return any(self.has_unknown(f.type) for f in fields)
+        return False
+
+    def constant(self, expression: ast.Expression) -> Value | None:
+        """The compile-time value of a typed expression, or None."""
+        return self.constant_of.get(expression)
+
+
+def same_signature(left: ast.FunctionPrototype, right: ast.FunctionPrototype) -> bool:
+    """No call could tell the two apart: P4 overloads by the number and the names of the parameters only."""
+    return [p.name.text for p in left.parameters] == [p.name.text for p in right.parameters]

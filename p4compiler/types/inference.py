@@ -1,0 +1,136 @@
+"""Unification: what type parameters must stand for, so that a parameter's type is its argument's type."""
+
+from __future__ import annotations
+
+from p4compiler.syntax import ast
+from p4compiler.types import model
+from p4compiler.types.operators import Operators
+
+BLOCKS = (ast.Parser, ast.Control, ast.ParserTypeDeclaration, ast.ControlTypeDeclaration, ast.PackageTypeDeclaration)
+
+
+class Inference(Operators):
+    def unify(self, formal: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]) -> bool:
+        """Bind the variables in `free` that occur in `formal`, so that it equals `actual`; False if it cannot.
+
+        A number without a width binds nothing (another argument may give the width), and whatever is unknown fits.
+        """
+        if isinstance(actual, model.UnknownType | model.DontCareType):
+            return True
+        if isinstance(formal, model.UnknownType | model.DontCareType):
+            return True
+        if isinstance(formal, model.TypeVariable) and formal.declaration in free:
+            bound = bindings.get(formal.declaration)
+            if bound is None:
+                if not isinstance(actual, model.InfIntType):
+                    bindings[formal.declaration] = actual
+                return True
+            return self._agrees(bound, actual, bindings, free)
+        if formal == actual:
+            return True
+        match formal, actual:
+            case model.StructLikeType(declaration, arguments), model.StructLikeType(other, other_arguments):
+                return declaration is other and self._unify_all(arguments, other_arguments, bindings, free)
+            case model.TupleType(elements), model.TupleType(others):
+                return self._unify_all(elements, others, bindings, free)
+            case model.StructType() | model.HeaderType(), model.TupleType(others):
+                return self._unify_all(tuple(f.type for f in self.fields(formal)), others, bindings, free)
+            case model.StructType() | model.HeaderType(), model.AnonymousStructType(fields):
+                by_name = {f.name: f.type for f in fields}
+                return all(
+                    f.name not in by_name or self.unify(f.type, by_name[f.name], bindings, free)
+                    for f in self.fields(formal)
+                )
+            case model.ListType(element), model.ListType(other):
+                return self.unify(element, other, bindings, free)
+            case model.ListType(element), model.TupleType(others):
+                return all(self.unify(element, other, bindings, free) for other in others)
+            case model.SetType(element), model.SetType(other):
+                return self.unify(element, other, bindings, free)
+            case model.StackType(element, size), model.StackType(other, other_size):
+                return size == other_size and self.unify(element, other, bindings, free)
+            case model.StackType(element, size), model.TupleType(others):
+                return size == len(others) and all(self.unify(element, other, bindings, free) for other in others)
+            case model.ObjectType(), model.ObjectType():
+                return self._unify_objects(formal, actual, bindings, free)
+            case model.BitsType(), model.InfIntType():
+                return True
+            case (model.BitsType(), model.EnumType(_, underlying)) if underlying is not None:
+                return formal == underlying
+        return False
+
+    def _agrees(
+        self, bound: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> bool:
+        """A second argument for a variable that is already bound."""
+        if bound == actual or isinstance(bound, model.UnknownType):
+            return True
+        if isinstance(actual, model.InfIntType):
+            return isinstance(bound, model.BitsType | model.InfIntType)
+        return self.unify(bound, actual, bindings, free)
+
+    def _unify_all(
+        self,
+        formals: tuple[model.Type, ...],
+        actuals: tuple[model.Type, ...],
+        bindings: model.Bindings,
+        free: set[ast.TypeParameter],
+    ) -> bool:
+        return len(formals) == len(actuals) and all(
+            self.unify(formal, actual, bindings, free) for formal, actual in zip(formals, actuals, strict=True)
+        )
+
+    def _unify_objects(
+        self, formal: model.ObjectType, actual: model.ObjectType, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> bool:
+        if formal.declaration is actual.declaration:
+            if not actual.arguments:
+                return True  # its own type arguments are not known yet
+            return self._unify_all(formal.arguments, actual.arguments, bindings, free)
+        if not isinstance(formal.declaration, BLOCKS) or not isinstance(actual.declaration, BLOCKS):
+            return False
+        parsers = (ast.Parser, ast.ParserTypeDeclaration)
+        if isinstance(formal.declaration, parsers) != isinstance(actual.declaration, parsers):
+            return False
+        if isinstance(formal.declaration, ast.PackageTypeDeclaration) or isinstance(
+            actual.declaration, ast.PackageTypeDeclaration
+        ):
+            return False
+        return self._unify_parameters(formal, actual, bindings, free)
+
+    def _unify_parameters(
+        self, formal: model.ObjectType, actual: model.ObjectType, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> bool:
+        """Parsers and controls are of one type if their parameters agree one by one, names apart."""
+        left, right = formal.declaration, actual.declaration
+        assert isinstance(left, BLOCKS) and isinstance(right, BLOCKS)
+        left_bindings = dict(zip(left.type_parameters, formal.arguments, strict=False))
+        right_bindings: model.Bindings = dict(zip(right.type_parameters, actual.arguments, strict=False))
+        if not actual.arguments:
+            right_bindings = dict.fromkeys(right.type_parameters, model.DONT_CARE)
+        for index in range(max(len(left.parameters), len(right.parameters))):
+            if index >= len(left.parameters) or index >= len(right.parameters):
+                longer = left if index < len(left.parameters) else right
+                if not is_optional(longer.parameters[index]):
+                    return False
+                continue
+            one, other = left.parameters[index], right.parameters[index]
+            if one.direction is not other.direction:
+                return False
+            one_type = model.substitute(self.resolved_type_of.get(one, model.UNKNOWN), left_bindings)
+            other_type = model.substitute(self.resolved_type_of.get(other, model.UNKNOWN), right_bindings)
+            if not self.unify(one_type, other_type, bindings, free):
+                return False
+        return True
+
+    def same_block_type(self, source: model.Type, target: model.Type) -> bool:
+        return (
+            isinstance(source, model.ObjectType)
+            and isinstance(target, model.ObjectType)
+            and self._unify_objects(target, source, {}, set())
+        )
+
+
+def is_optional(parameter: ast.Parameter) -> bool:
+    """An argument for it may be left out."""
+    return parameter.default is not None or any(a.name == "optional" for a in parameter.annotations)

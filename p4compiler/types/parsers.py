@@ -1,0 +1,152 @@
+"""Checking of parsers: states, transitions and value sets (specification, section 13)."""
+
+from __future__ import annotations
+
+from p4compiler.diagnostics import Kind, Note, did_you_mean
+from p4compiler.syntax import ast
+from p4compiler.types import model
+from p4compiler.types.context import Place
+from p4compiler.types.scope import Scope
+from p4compiler.types.tables import Tables
+
+FINAL_STATES = ("accept", "reject")
+
+
+class Parsers(Tables):
+    def parser_states(self, parser: ast.Parser) -> None:
+        states: dict[str, ast.ParserState] = {}
+        for state in parser.states:
+            name = state.name.text
+            if name in FINAL_STATES:
+                self.error(Kind.INVALID, f"state '{name}' cannot be declared: it is built in", state.name)
+            elif name in states:
+                self.duplicate(state, states[name])
+            states.setdefault(name, state)
+        if "start" not in states:
+            self.error(Kind.NOT_FOUND, f"parser '{parser.name.text}' has no state 'start'", parser.name)
+        for state in parser.states:
+            self._state(state, states)
+        self._warn_unreachable(parser, states)
+
+    def _state(self, state: ast.ParserState, states: dict[str, ast.ParserState]) -> None:
+        outer = self.place
+        self.place = Place.STATE
+        self.scope = scope = Scope(self.scope)
+        for item in state.body:
+            self.item(item)
+        transition = state.transition
+        if isinstance(transition, ast.Name):
+            self._target(transition, states)
+        elif transition is not None:
+            self._select(transition, states)
+        else:
+            self.warning(
+                Kind.PARSER_TRANSITION, f"state '{state.name.text}' has no transition and ends in 'reject'", state.name
+            )
+        assert scope.outer is not None
+        self.scope = scope.outer
+        self.place = outer
+
+    def _target(self, name: ast.Name, states: dict[str, ast.ParserState]) -> None:
+        target = states.get(name.text)
+        if target is not None:
+            self.checked.declaration_of[name] = target
+        elif name.text not in FINAL_STATES:
+            known = [*states, *FINAL_STATES]
+            self.error(Kind.NOT_FOUND, f"state '{name.text}' is not declared", name, did_you_mean(name.text, known))
+
+    def _select(self, select: ast.Select, states: dict[str, ast.ParserState]) -> None:
+        types: list[model.Type] = []
+        for key in select.keys:
+            type_ = self.expression(key)
+            if isinstance(type_, model.InfIntType):
+                self.type_error("the width of this value is not known", key)
+                type_ = model.UNKNOWN
+            elif not self._selectable(type_):
+                self.type_error(f"a select cannot match a value of type '{type_}'", key)
+                type_ = model.UNKNOWN
+            types.append(type_)
+        if len(select.keys) == 1 and isinstance(types[0], model.TupleType):
+            types = list(types[0].elements)
+        default: ast.Expression | None = None
+        for case in select.cases:
+            if default is not None:
+                self.warning(
+                    Kind.PARSER_TRANSITION, "this case is never reached", case, [Note("everything goes here", default.span)]
+                )
+            self.match_keyset(case.keyset, types, "select value")
+            self._no_calls(case.keyset)
+            if isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare):
+                default = default or case.keyset
+            self._target(case.target, states)
+
+    def _selectable(self, type_: model.Type) -> bool:
+        match type_:
+            case model.TupleType(elements):
+                return all(self._selectable(element) for element in elements)
+            case model.StructType():
+                return False
+            case model.NewType(_, underlying):
+                return self._selectable(underlying)
+        return isinstance(
+            type_,
+            model.BitsType
+            | model.BoolType
+            | model.EnumType
+            | model.ErrorType
+            | model.UnknownType
+            | model.TypeVariable,
+        )
+
+    def _no_calls(self, keyset: ast.Expression) -> None:
+        """A set that is matched cannot have effects."""
+        match keyset:
+            case ast.Call():
+                if keyset not in self.constant_of:
+                    call = self.checked.call_of.get(keyset)
+                    if call is None or call.method != "isValid":
+                        self.type_error("nothing can be called in a select's case", keyset)
+            case ast.TupleSet() | ast.ListExpression():
+                for element in keyset.elements:
+                    self._no_calls(element)
+            case ast.Binary():
+                self._no_calls(keyset.left)
+                self._no_calls(keyset.right)
+
+    def _warn_unreachable(self, parser: ast.Parser, states: dict[str, ast.ParserState]) -> None:
+        reached: set[str] = set()
+        waiting = ["start"]
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name not in states:
+                continue
+            reached.add(name)
+            transition = states[name].transition
+            if isinstance(transition, ast.Name):
+                waiting.append(transition.text)
+            elif transition is not None:
+                waiting.extend(case.target.text for case in transition.cases)
+        if "start" in states:
+            for name, state in states.items():
+                if name not in reached:
+                    self.warning(Kind.UNUSED, f"state '{name}' is never reached", state.name)
+
+    def value_set(self, declaration: ast.ValueSet) -> None:
+        element = self.resolve(declaration.type)
+        if not isinstance(
+            self.underlying_of(element),
+            model.BitsType
+            | model.BoolType
+            | model.EnumType
+            | model.StructType
+            | model.TupleType
+            | model.ErrorType
+            | model.UnknownType
+            | model.TypeVariable,
+        ):
+            self.type_error(f"a value set cannot hold values of type '{element}'", declaration.type)
+        self.expression(declaration.size)
+        if not self.is_compile_time(declaration.size):
+            self.type_error("the size of a value set must be a compile-time constant", declaration.size)
+        self.resolved_type_of[declaration] = model.SetType(element)
+        self.declare(declaration)

@@ -1,0 +1,268 @@
+"""Checking of tables: keys, actions, entries and the other properties (specification, section 14.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p4compiler.diagnostics import Kind, Note
+from p4compiler.syntax import ast
+from p4compiler.types import model
+from p4compiler.types.checked import CallKind, ResolvedCall
+from p4compiler.types.context import Place
+from p4compiler.types.keysets import Keysets
+from p4compiler.types.scope import describe
+
+BOOLEAN_PROPERTIES = ("largest_priority_wins",)
+POSITIVE_PROPERTIES = ("size", "priority_delta")
+
+
+class Tables(Keysets):
+    def table(self, table: ast.Table) -> None:
+        outer_place, outer_table = self.place, self.current_table
+        self.place, self.current_table = Place.TABLE, table
+        self.resolved_type_of[table] = model.ObjectType(table)
+        if not table.actions and not any(p.name.text == "actions" for p in table.properties):
+            self.error(Kind.EXPECTED, f"table '{table.name.text}' has no 'actions'", table.name)
+        for key in table.keys or ():
+            self._key(key)
+        for reference in table.actions:
+            self._action_in_list(table, reference)
+        self._duplicate_actions(table)
+        if table.entries is not None:
+            self._entries(table, table.entries)
+        for item in table.properties:
+            self._property(table, item)
+        self.place, self.current_table = outer_place, outer_table
+        self.declare(table)
+
+    # -- keys
+
+    def _key(self, key: ast.TableKey) -> None:
+        type_ = self.expression(key.expression)
+        name = key.match_kind.text
+        if name not in self.match_kind_members:
+            self.not_found("match kind", name, key.match_kind.span, self.match_kind_members)
+        if isinstance(type_, model.UnknownType):
+            return
+        inner = self.underlying_of(type_)
+        if not isinstance(
+            inner,
+            model.BitsType | model.BoolType | model.EnumType | model.ErrorType | model.VarbitType | model.TypeVariable,
+        ):
+            self.type_error(f"a table's key cannot have type '{type_}'", key.expression)
+        elif self.is_compile_time(key.expression):
+            self.warning(Kind.IGNORE_PROPERTY, "this key is constant", key.expression)
+
+    # -- actions
+
+    def _find_action(self, path: ast.PathExpression) -> ast.Action | None:
+        scope = self.top if path.absolute else self.scope
+        found = scope.find(path.name)
+        if found is None:
+            known = [name for name in scope.all_names() if isinstance(scope.find(name), ast.Action)]
+            self.not_found("action", path.name, path.span, known)
+            return None
+        if not isinstance(found, ast.Action):
+            first = found[0] if isinstance(found, list) else found
+            notes = [Note("declared here", first.name.span)]
+            self.type_error(f"'{path.name}' is a {describe(first)}, not an action", path, notes)
+            return None
+        self.checked.declaration_of[path] = found
+        self.used.add(found)
+        return found
+
+    def _action_in_list(self, table: ast.Table, reference: ast.ActionReference) -> None:
+        """An action of the list: its directional parameters are bound here, the others by the control plane."""
+        action = self._find_action(reference.action)
+        if action is None:
+            for argument in reference.arguments or ():
+                self.expression(argument.value)
+            return
+        ordered = self.order_arguments(
+            action.parameters, reference.arguments or (), action.name.text, reference, missing_allowed=True
+        )
+        if ordered is None:
+            return
+        callee = self.action_callee(action)
+        for parameter, value in zip(action.parameters, ordered, strict=True):
+            directional = parameter.direction is not ast.Direction.NONE
+            if value is None:
+                if directional and parameter.default is None:
+                    notes = [Note("the parameter is declared here", parameter.span)]
+                    self.type_error(
+                        f"no argument for parameter '{parameter.name.text}' of action '{action.name.text}'", reference, notes
+                    )
+                continue
+            self.expression(value)
+            if not directional:
+                notes = [Note("the parameter has no direction", parameter.span)]
+                self.type_error(
+                    f"parameter '{parameter.name.text}' cannot be bound here: the control plane sets it", value, notes
+                )
+                continue
+            self.pass_argument(parameter, self.resolved_type_of.get(parameter, model.UNKNOWN), value, callee)
+        self._note_reference(reference, action, ordered)
+
+    def _note_reference(
+        self, reference: ast.Node, action: ast.Action, ordered: Sequence[ast.Expression | None]
+    ) -> None:
+        types = tuple(self.resolved_type_of.get(p, model.UNKNOWN) for p in action.parameters)
+        self.checked.call_of[reference] = ResolvedCall(
+            CallKind.ACTION, action, None, action.name.text, (), action.parameters, types, tuple(ordered), model.VOID
+        )
+
+    def _duplicate_actions(self, table: ast.Table) -> None:
+        seen: dict[ast.Declaration, ast.ActionReference] = {}
+        for reference in table.actions:
+            action = self.checked.declaration_of.get(reference.action)
+            if action is None:
+                continue
+            if action in seen:
+                notes = [Note("the first one is here", seen[action].span)]
+                self.error(
+                    Kind.DUPLICATE, f"action '{reference.action.name}' is listed twice", reference.action, notes
+                )
+            seen.setdefault(action, reference)
+
+    def _action_call(
+        self, table: ast.Table, node: ast.Node, path: ast.PathExpression, arguments: Sequence[ast.Argument]
+    ) -> ast.ActionReference | None:
+        """`a(arguments)` as a default action or in an entry: every parameter must have its value now."""
+        action = self._find_action(path)
+        listed = None
+        if action is not None:
+            for reference in table.actions:
+                if self.checked.declaration_of.get(reference.action) is action:
+                    listed = reference
+            if listed is None:
+                notes = [Note("the table is declared here", table.name.span)]
+                self.type_error(f"'{path.name}' is not an action of table '{table.name.text}'", path, notes)
+        if action is None or listed is None:
+            for argument in arguments:
+                if not isinstance(argument.value, ast.DontCare):
+                    self.expression(argument.value)
+            return None
+        ordered = self.order_arguments(action.parameters, arguments, action.name.text, node)
+        if ordered is None:
+            return None
+        callee = self.action_callee(action)
+        bound = self.checked.call_of.get(listed)
+        for index, (parameter, value) in enumerate(zip(action.parameters, ordered, strict=True)):
+            if value is None:
+                continue
+            self.expression(value)
+            if parameter.direction is ast.Direction.NONE:
+                if not self.is_compile_time(value):
+                    self.type_error("this argument must be a compile-time constant", value)
+                    continue
+            elif bound is not None and bound.arguments[index] is not None:
+                given = bound.arguments[index]
+                if given is not None and not same_text(given, value):
+                    notes = [Note("the argument in the list", given.span)]
+                    self.type_error("this argument differs from the one in the list of actions", value, notes)
+            self.pass_argument(parameter, self.resolved_type_of.get(parameter, model.UNKNOWN), value, callee)
+        self._note_reference(node, action, ordered)
+        return listed
+
+    # -- properties
+
+    def _property(self, table: ast.Table, item: ast.TableProperty) -> None:
+        name = item.name.text
+        if name == "default_action":
+            self._default_action(table, item)
+            return
+        type_ = self.expression(item.value)
+        if isinstance(type_, model.UnknownType):
+            return
+        value = self.number_of(item.value)
+        if name in POSITIVE_PROPERTIES:
+            if not isinstance(type_, model.BitsType | model.InfIntType):
+                self.type_error(f"property '{name}' must be a number, not of type '{type_}'", item.value)
+            elif value is None and not self.is_compile_time(item.value):
+                self.type_error(f"property '{name}' must be a compile-time constant", item.value)
+            elif value is not None and (value < 0 or (value == 0 and name != "size")):
+                self.type_error(f"property '{name}' must be positive, not {value}", item.value)
+        elif name in BOOLEAN_PROPERTIES and not isinstance(type_, model.BoolType):
+            self.type_error(f"property '{name}' must be true or false, not of type '{type_}'", item.value)
+
+    def _default_action(self, table: ast.Table, item: ast.TableProperty) -> None:
+        value = item.value
+        if isinstance(value, ast.PathExpression):
+            path, arguments = value, ()
+        elif (
+            isinstance(value, ast.Call) and isinstance(value.callee, ast.PathExpression) and not value.type_arguments
+        ):
+            path, arguments = value.callee, value.arguments
+        else:
+            self.type_error("the default action must be an action, perhaps with arguments", value)
+            return
+        listed = self._action_call(table, value, path, arguments)
+        self.type_of[value] = model.VOID
+        if listed is not None and any(a.name == "tableonly" for a in listed.annotations):
+            self.type_error(f"action '{path.name}' is marked @tableonly", value, [Note("listed here", listed.span)])
+
+    # -- entries
+
+    def _entries(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> None:
+        keys = table.keys or ()
+        if not keys and entries:
+            self.type_error("a table without a key cannot have entries", entries[0])
+            return
+        types = [self.type_of.get(key.expression, model.UNKNOWN) for key in keys]
+        for entry in entries:
+            if self.diagnostics.full:
+                return
+            self._entry(table, entry, types)
+
+    def _entry(self, table: ast.Table, entry: ast.TableEntry, types: Sequence[model.Type]) -> None:
+        keys = table.keys or ()
+        if entry.priority is not None:
+            type_ = self.expression(entry.priority)
+            if not isinstance(type_, model.UnknownType) and self.number_of(entry.priority) is None:
+                self.type_error("an entry's priority must be a compile-time number", entry.priority)
+            elif table.entries_const:
+                self.error(Kind.INVALID, "the entries of a constant list are ordered: they have no priority", entry.priority)
+        if self.match_keyset(entry.keys, types, "key"):
+            elements = entry.keys.elements if isinstance(entry.keys, ast.TupleSet) else (entry.keys,)
+            for key, element in zip(keys, elements, strict=False):
+                self._check_match(key, element)
+        listed = self._action_call(table, entry.action, entry.action.action, entry.action.arguments or ())
+        if listed is not None and any(a.name == "defaultonly" for a in listed.annotations):
+            notes = [Note("listed here", listed.span)]
+            self.type_error(f"action '{entry.action.action.name}' is marked @defaultonly", entry.action, notes)
+
+    def _check_match(self, key: ast.TableKey, element: ast.Expression) -> None:
+        """The kind of set must be one that the key's match kind knows."""
+        kind = key.match_kind.text
+        if isinstance(element, ast.DefaultLiteral | ast.DontCare):
+            if kind == "exact":
+                self.type_error("an exact key needs a value", element, [Note("the key", key.span)])
+            return
+        if not self.is_compile_time_set(element):
+            self.type_error("an entry's key must be a compile-time constant", element)
+            return
+        if not isinstance(element, ast.Binary):
+            return
+        is_mask = element.operator is ast.BinaryOperator.MASK
+        is_range = element.operator is ast.BinaryOperator.RANGE
+        if (is_mask and kind in ("exact", "range", "optional")) or (
+            is_range and kind in ("exact", "lpm", "ternary", "optional")
+        ):
+            what = "a mask" if is_mask else "a range"
+            self.type_error(f"{what} cannot be matched by a key of kind '{kind}'", element, [Note("the key", key.span)])
+        elif is_mask and kind == "lpm":
+            self._check_prefix(key, element)
+
+    def _check_prefix(self, key: ast.TableKey, element: ast.Binary) -> None:
+        mask = self.number_of(element.right)
+        type_ = self.underlying_of(self.type_of.get(key.expression, model.UNKNOWN))
+        if mask is None or not isinstance(type_, model.BitsType):
+            return
+        inverse = ~mask & ((1 << type_.width) - 1)
+        if inverse & (inverse + 1):
+            self.type_error(f"the mask {mask:#x} of an lpm key is not a prefix", element.right)
+
+
+def same_text(left: ast.Expression, right: ast.Expression) -> bool:
+    """The two expressions are written alike, white space apart."""
+    return "".join(left.span.text.split()) == "".join(right.span.text.split())
