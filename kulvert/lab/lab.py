@@ -11,22 +11,19 @@ returns when the controller says that everything is programmed.
 from __future__ import annotations
 
 import http.client
-import json
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from kulvert.failures import UserError
 from kulvert.lab.attachments import write_attachments
 from kulvert.lab.inventory import Inventory, LabPod, read_inventory
 from kulvert.lab.messages import Done, ServeHttp, ServeUdp
 from kulvert.lab.network import LabNetwork
-from kulvert.lab.pods import AgentError, PodAgent
+from kulvert.lab.pods import PodAgent
 from kulvert.lab.processes import LabProcess, accepts_connections, kulvert_command
 from kulvert.lab.sandbox import RUN_DIR
 from kulvert.lab.syscalls import MountFlag, mount
@@ -89,7 +86,9 @@ class Lab:
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     @property
@@ -170,7 +169,7 @@ class Lab:
         command = kulvert_command("switch", *arguments) if options.switch == "native" else [options.switch, *arguments]
         self.switch = LabProcess("the switch", command, LAB_DIR / "switch.log")
         self.switch.start()
-        self._stack.callback(lambda: self.switch.stop())
+        self._stack.callback(self.switch.stop)
         self.switch.wait_until(
             lambda: accepts_connections(P4RUNTIME_PORT), timeout=_SWITCH_SECONDS, goal="listening for P4Runtime"
         )
@@ -189,7 +188,7 @@ class Lab:
             "the controller", kulvert_command("controller", *arguments), LAB_DIR / "controller.log"
         )
         self.controller.start()
-        self._stack.callback(lambda: self.controller.stop())
+        self._stack.callback(self.controller.stop)
 
     def wait_programmed(self, timeout: float = _CONTROLLER_SECONDS) -> float:
         """Wait until the controller reports that the switch has everything; the seconds it took. Raises UserError."""

@@ -31,7 +31,12 @@ class LabProcess:
         with self.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
-                    self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
+                    self._argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=environment,
                 )
             except OSError as error:
                 raise UserError(f"cannot start {self.what}: {self._argv[0]}: {error.strerror}") from error
