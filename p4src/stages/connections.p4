@@ -58,8 +58,10 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
 
     action match_way(in bit<32> slot) {
         connection_tags.read(tag, slot);
-        meta.connection.slot = tag[31:0] == fingerprint ? slot : meta.connection.slot;
-        meta.connection.tag = tag[31:0] == fingerprint ? tag : meta.connection.tag;
+        if (tag[31:0] == fingerprint) {
+            meta.connection.slot = slot;
+            meta.connection.tag = tag;
+        }
     }
 
     action match_set() {
@@ -272,12 +274,20 @@ control claim_way(in flow_t flow, in bit<28> now, out bit<32> slot, out bit<32> 
     action weigh_way(in bit<32> way_slot) {
         connection_tags.read(tag, way_slot);
         ticks_left = tag[59:32] - now;
-        weight = tag[63:63] == 1 ? 32w0xffffffff : (bit<32>)ticks_left + 2;
-        weight = tag[63:60] == 0 || ticks_left[27:27] == 1 ? 1 : weight;
-        weight = tag[31:0] == fingerprint ? 0 : weight;
-        slot = weight < best_weight ? way_slot : slot;
-        best_tag = weight < best_weight ? tag : best_tag;
-        best_weight = weight < best_weight ? weight : best_weight;
+        if (tag[31:0] == fingerprint) {
+            weight = 0;
+        } else if (tag == 0 || ticks_left[27:27] == 1) {
+            weight = 1;
+        } else if (tag[63:63] == 1) {
+            weight = 0xffffffff;
+        } else {
+            weight = (bit<32>)ticks_left + 2;
+        }
+        if (weight < best_weight) {
+            slot = way_slot;
+            best_tag = tag;
+            best_weight = weight;
+        }
     }
 
     action weigh_set() {

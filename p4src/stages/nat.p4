@@ -27,18 +27,24 @@ control translate_flow(inout metadata_t meta) {
 
 // The checksums follow by difference (RFC 1624): the payload, which may be long or cut short, is never looked at.
 control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
+    bit<32> ipv4_sum = 0;
     bit<32> sum = 0;
 
     // The transport's delta without the ports is the addresses' alone, which is the IPv4 header's.
     action rewrite_ipv4() {
         hdr.ipv4.src_addr = meta.translated.src_addr[31:0];
         hdr.ipv4.dst_addr = meta.translated.dst_addr[31:0];
-        sum = (bit<32>)(~hdr.ipv4.checksum) + (bit<32>)meta.connection.checksum_delta
+        ipv4_sum = (bit<32>)(~hdr.ipv4.checksum) + (bit<32>)meta.connection.checksum_delta
             + (bit<32>)meta.flow.l4_sport + (bit<32>)(~meta.translated.l4_sport)
             + (bit<32>)meta.flow.l4_dport + (bit<32>)(~meta.translated.l4_dport);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        hdr.ipv4.checksum = ~((bit<16>)sum);
+    }
+
+    action fold_ipv4_sum() {
+        ipv4_sum = (ipv4_sum & 0xffff) + (ipv4_sum >> 16);
+    }
+
+    action rewrite_ipv4_checksum() {
+        hdr.ipv4.checksum = ~((bit<16>)(ipv4_sum + (ipv4_sum >> 16)));
     }
 
     action rewrite_ipv6() {
@@ -50,8 +56,7 @@ control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
         hdr.tcp.sport = meta.translated.l4_sport;
         hdr.tcp.dport = meta.translated.l4_dport;
         sum = (bit<32>)(~hdr.tcp.checksum) + (bit<32>)meta.connection.checksum_delta;
-        sum = (sum & 0xffff) + (sum >> 16);
-        hdr.tcp.checksum = ~((bit<16>)sum);
+        hdr.tcp.checksum = ~((bit<16>)(sum + (sum >> 16)));
     }
 
     action rewrite_udp() {
@@ -61,13 +66,14 @@ control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
 
     action rewrite_udp_checksum() {
         sum = (bit<32>)(~hdr.udp.checksum) + (bit<32>)meta.connection.checksum_delta;
-        sum = (sum & 0xffff) + (sum >> 16);
-        hdr.udp.checksum = ~((bit<16>)sum);
+        hdr.udp.checksum = ~((bit<16>)(sum + (sum >> 16)));
     }
 
     apply {
         if (hdr.ipv4.isValid()) {
             rewrite_ipv4();
+            fold_ipv4_sum();
+            rewrite_ipv4_checksum();
         } else {
             rewrite_ipv6();
         }

@@ -65,8 +65,7 @@ control forward_packet(inout headers_t hdr, inout metadata_t meta, inout standar
     action count_down_ttl() {
         hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
         sum = (bit<32>)(~hdr.ipv4.checksum) + 0xfeff;
-        sum = (sum & 0xffff) + (sum >> 16);
-        hdr.ipv4.checksum = ~((bit<16>)sum);
+        hdr.ipv4.checksum = ~((bit<16>)(sum + (sum >> 16)));
     }
 
     action count_down_hop_limit() {

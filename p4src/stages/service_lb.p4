@@ -82,7 +82,6 @@ control service_lb(inout metadata_t meta) {
             select_endpoint;
             @defaultonly NoAction;
         }
-        const default_action = NoAction();
         implementation = endpoint_selector;
         size = SERVICE_ENDPOINT_TABLE_SIZE;
     }
@@ -91,23 +90,30 @@ control service_lb(inout metadata_t meta) {
 
     // RFC 1624, equation 3: the sum of the complements of what goes and of what comes. The upper 96 bits of two
     // IPv4-mapped addresses cancel each other, so that one formula does for both families.
-    action find_checksum_delta() {
+    action add_up_difference() {
         sum = (bit<64>)(~meta.flow.dst_addr[127:96]) + (bit<64>)(~meta.flow.dst_addr[95:64])
             + (bit<64>)(~meta.flow.dst_addr[63:32]) + (bit<64>)(~meta.flow.dst_addr[31:0])
             + (bit<64>)meta.connection.address[127:96] + (bit<64>)meta.connection.address[95:64]
             + (bit<64>)meta.connection.address[63:32] + (bit<64>)meta.connection.address[31:0]
             + (bit<64>)(~meta.flow.l4_dport) + (bit<64>)meta.connection.port;
-        sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        meta.connection.checksum_delta = (bit<16>)sum;
     }
 
     // The addresses only change places, so that nothing but the port counts.
     action turn_hairpin() {
         meta.connection.translation = translation_t.HAIRPIN;
         sum = (bit<64>)(~meta.flow.l4_dport) + (bit<64>)meta.connection.port;
-        meta.connection.checksum_delta = (bit<16>)((sum & 0xffff) + (sum >> 16));
+    }
+
+    action fold_words() {
+        sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    }
+
+    action fold_carry() {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+
+    action keep_checksum_delta() {
+        meta.connection.checksum_delta = (bit<16>)(sum + (sum >> 16));      // the carry's own carry ends up in bit 0
     }
 
     apply {
@@ -117,10 +123,15 @@ control service_lb(inout metadata_t meta) {
         if (meta.is_service == 1) {
             if (service_endpoint_table.apply().miss) {
                 reject_service();
-            } else if (meta.connection.address == meta.flow.src_addr) {
-                turn_hairpin();
             } else {
-                find_checksum_delta();
+                if (meta.connection.address == meta.flow.src_addr) {
+                    turn_hairpin();
+                } else {
+                    add_up_difference();
+                }
+                fold_words();
+                fold_carry();
+                keep_checksum_delta();
             }
         }
     }

@@ -46,9 +46,9 @@ class IsolatedPodIsClosed(PolicyTest):
         for family in FAMILIES:
             for protocol in ("tcp", "udp"):
                 for a in (POD_A, REMOTE):
-                    self.blocked(a, POD_B, family, DropReason.INGRESS_POLICY, protocol)  # type: ignore[arg-type]
-                self.connect(POD_B, POD_A, family, protocol)  # type: ignore[arg-type]
-                self.connect(POD_A, POD_C, family, protocol)  # type: ignore[arg-type]
+                    self.blocked(a, POD_B, family, DropReason.INGRESS_POLICY, protocol)
+                self.connect(POD_B, POD_A, family, protocol)
+                self.connect(POD_A, POD_C, family, protocol)
         self.isolate(POD_B, egress_policy=5)
         for family in FAMILIES:
             for b in (POD_A, REMOTE):

@@ -20,7 +20,7 @@ class RefusalTest(NodeTest):
         """Port 80 of the Service address refuses, with both protocols and families."""
         for family in FAMILIES:
             for protocol in ("tcp", "udp"):
-                self.client.insert(self.frontend_entry(VIP[family], 80, protocol, "reject_service"))  # type: ignore[arg-type]
+                self.client.insert(self.frontend_entry(VIP[family], 80, protocol, "reject_service"))
 
     def refused(self, client: Host, packet: Packet, answer: Packet, reason: DropReason) -> None:
         """The packet is answered so, on the port it came from, and counted as dropped for that reason."""

@@ -20,9 +20,9 @@ class PodsReachEachOther(NodeTest):
                             src, dst = Side(a.address(family), self.new_port()), Side(b.address(family), 8080)
                             self.pass_through(
                                 a.port,
-                                self.sent_by(a, src, dst, protocol),  # type: ignore[arg-type]
+                                self.sent_by(a, src, dst, protocol),
                                 b.port,
-                                self.delivered_to(b, src, dst, protocol),  # type: ignore[arg-type]
+                                self.delivered_to(b, src, dst, protocol),
                                 f"{a.name} to {b.name}",
                             )
         self.expect_quiet()

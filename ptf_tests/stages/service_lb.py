@@ -42,9 +42,9 @@ class SpreadOverThreeEndpoints(ServiceTest):
                 service_id += 1
                 vip = Side(VIP[family], 80)
                 sides = [Side(host.address(family), port) for host, port in endpoints.items()]
-                self.add_service(vip.address, vip.port, protocol, sides, service_id)  # type: ignore[arg-type]
+                self.add_service(vip.address, vip.port, protocol, sides, service_id)
                 shares = Counter(
-                    self.endpoint_of(POD_A, vip, protocol, endpoints, family).name  # type: ignore[arg-type]
+                    self.endpoint_of(POD_A, vip, protocol, endpoints, family).name
                     for _ in range(_FLOWS)
                 )
                 self.assertEqual(set(shares), {host.name for host in endpoints}, f"{protocol}{family}: {shares}")
