@@ -107,12 +107,13 @@ class KeySet:
 @final
 @node
 class Entry:
-    """An entry of the program. A lower `priority` wins, as in BMv2's JSON; `declared_priority` is P4's, if written."""
+    """An entry of the program. A lower `priority` wins, as in BMv2's JSON; `runtime_priority` is P4Runtime's."""
 
     span: Span
     keys: tuple[KeySet, ...]
     call: ActionCall
     priority: int
+    runtime_priority: int
     is_const: bool
 
 
@@ -217,14 +218,11 @@ class ValueSetField:
 @final
 @node
 class ValueSet(ControlPlaneObject):
-    """A parser's value set."""
+    """A parser's value set; `width` is that of a member."""
 
     size: int
+    width: int
     fields: tuple[ValueSetField, ...]
-
-    @property
-    def width(self) -> int:
-        return sum(field.width for field in self.fields)
 
 
 @final

@@ -10,9 +10,9 @@ from p4compiler.backends.bmv2 import document as doc
 from p4compiler.backends.bmv2.actions import condition_value
 from p4compiler.backends.bmv2.context import Context
 from p4compiler.backends.bmv2.tables import generate_action_profile, generate_table
-from p4compiler.backends.bmv2.values import BooleanValue
+from p4compiler.backends.bmv2.values import BooleanValue, Value
 from p4compiler.ir import statements as st
-from p4compiler.ir.objects import ActionProfile, Table
+from p4compiler.ir.objects import Action, ActionProfile, Table
 from p4compiler.ir.program import Control
 from p4compiler.source import Span
 
@@ -81,7 +81,7 @@ class _Builder:
                 next_tables = {"__HIT__": self.block(hit, after), "__MISS__": self.block(miss, after)}
                 return self._apply(table, None, next_tables, statement.span)
             case st.ApplySwitch(table=table, cases=cases, default=default):
-                entries = {}
+                entries: dict[Action, str | None] = {}
                 for case in cases:
                     entry = self.block(case.body, after)
                     entries.update(dict.fromkeys(case.actions, entry))
@@ -99,9 +99,7 @@ class _Builder:
         number = self._context.next_id("conditionals")
         return f"node_{number + 2}", number, doc.SourceInfo.of(span)
 
-    def _conditional(
-        self, condition: doc.Value, true_next: str | None, false_next: str | None, span: Span
-    ) -> str | None:
+    def _conditional(self, condition: Value, true_next: str | None, false_next: str | None, span: Span) -> str | None:
         if true_next == false_next:
             return true_next
         node = doc.Conditional(*self._new_node(span), condition, true_next, false_next)

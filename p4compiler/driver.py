@@ -1,0 +1,207 @@
+"""The compiler as a command: arguments in, files out.
+
+Errors of the program are diagnostics and exit code 1. A failure of the compiler itself is one message that names the pass and the
+place and asks for a report; `KULVERT_DEBUG=1` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.options import USAGE, Options, UsageError, parse_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from p4compiler.ir.program import Program
+
+VERSION = "0.1.0"
+DEBUG_VARIABLE = "KULVERT_DEBUG"
+RECURSION_LIMIT = 12_000
+"""Deep nesting of the source goes as deep in the compiler; the phases refuse what is deeper."""
+
+
+class _Stopped(Exception):
+    """The diagnostics hold the reason."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compile as the arguments say; the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        options = parse_arguments(list(arguments))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if options.show is not None:
+        print(USAGE if options.show == "help" else f"kulvert compile {VERSION}", end="" if options.show == "help" else "\n")
+        return 0
+    return _Compilation(options).run()
+
+
+class _Compilation:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._diagnostics = Diagnostics(
+            limit=int(options.error_limit),
+            silenced=set(Kind) - options.promoted if options.silence_all else set(options.silenced),
+            promoted=set(options.promoted),
+            promote_all=options.promote_all,
+        )
+        self._phase = "start"
+
+    def run(self) -> int:
+        try:
+            with _quick_memory():
+                self._compile()
+        except _Stopped:
+            pass
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            self._diagnostics.error(Kind.IO, f"{where}{error.strerror or error}", None)
+        except RecursionError:
+            self._diagnostics.error(Kind.OVERLIMIT, "the program is nested too deeply", None)
+        except Exception as error:
+            return self._internal_failure(error)
+        self._diagnostics.print(sys.stderr)
+        if self._diagnostics.has_errors:
+            print(self._diagnostics.summary(), file=sys.stderr)
+            return 1
+        return 0
+
+    def _internal_failure(self, error: Exception) -> int:
+        """The compiler's own fault; told apart from the program's errors, which are shown too."""
+        self._diagnostics.print(sys.stderr)
+        place = getattr(error.__cause__ or error, "span", None)
+        where = f" at {place}" if place is not None else ""
+        reason = str(error) or type(error).__name__
+        print(
+            f"internal error in {self._phase}{where}: {reason}\n"
+            f"This is a fault of the compiler, not of {self._options.file}. Please report it with the program;"
+            f" {DEBUG_VARIABLE}=1 shows more.",
+            file=sys.stderr,
+        )
+        if os.environ.get(DEBUG_VARIABLE):
+            raise error
+        return 2
+
+    @contextmanager
+    def _in(self, phase: str) -> Iterator[None]:
+        self._phase = phase
+        if self._options.verbose:
+            print(f"{phase} …", file=sys.stderr)
+        yield
+        if self._diagnostics.has_errors:
+            raise _Stopped
+
+    def _compile(self) -> None:
+        options, diagnostics = self._options, self._diagnostics
+        if options.preprocess_only:
+            self._preprocess()
+            return
+        with self._in("parsing"):
+            from p4compiler.syntax import parse_file
+
+            tree = parse_file(options.file, options.include_dirs, options.defines, diagnostics, options.undefines)
+        with self._in("type checking"):
+            from p4compiler.types.check import check_program
+
+            checked = check_program(tree, diagnostics)
+        with self._in("lowering"):
+            from p4compiler.lowering.program import lower_program
+
+            program = lower_program(checked, options.file, diagnostics)
+        assert program is not None, "an error says why there is no program"
+        with self._in("the passes"):
+            from p4compiler.passes.pipeline import run_passes
+
+            lowered = run_passes(program, self._dump)
+        self._write_p4info(lowered)
+        self._write_json(lowered)
+
+    def _preprocess(self) -> None:
+        with self._in("preprocessing"):
+            from p4compiler.syntax.preprocessor import Preprocessor
+
+            preprocessor = Preprocessor(self._options.include_dirs, self._diagnostics)
+            preprocessor.define_all(self._options.defines, self._options.undefines)
+            tokens = preprocessor.run(self._options.file)
+        from p4compiler.syntax.tokens import render_tokens
+
+        sys.stdout.write(render_tokens(tokens))
+
+    def _dump(self, name: str, program: Program) -> None:
+        if self._options.dump_after in (name, "all"):
+            from p4compiler.ir.printer import print_program
+
+            print(f"// after {name}\n{print_program(program)}")
+
+    def _write_p4info(self, program: Program) -> None:
+        options = self._options
+        infos = _files(options.p4info_file, options.p4info_files, options.p4info_format)
+        entries = _files(options.entries_file, options.entries_files, options.p4info_format)
+        if not infos and not entries:
+            return
+        with self._in("writing P4Info"):
+            from p4compiler.backends.p4info.generate import generate_p4info
+            from p4compiler.backends.p4info.output import encode
+
+            p4info = generate_p4info(program, self._diagnostics)
+            outputs = [(path, encode(p4info.message, format_)) for path, format_ in infos]
+            outputs += [(path, encode(p4info.entries(), format_)) for path, format_ in entries]
+        for path, data in outputs:
+            _write(path, data)
+
+    def _write_json(self, program: Program) -> None:
+        with self._in("writing the BMv2 JSON"):
+            from p4compiler.backends.bmv2.generate import generate_document
+
+            document = generate_document(program, self._diagnostics)
+        if self._options.output is not None:
+            _write(self._options.output, document.serialize().encode())
+
+
+_SUFFIXES = {".txtpb": "text", ".txt": "text", ".json": "json", ".bin": "binary"}
+
+
+def _files(single: str | None, several: str | None, format_: str) -> list[tuple[str, str]]:
+    """Path and format of each file asked for.
+
+    Raises:
+        OSError: a name tells no format.
+    """
+    result = [] if single is None else [(single, format_.removesuffix("_protobuf"))]
+    for path in (several or "").split(","):
+        if path:
+            suffix = os.path.splitext(path)[1]
+            if suffix not in _SUFFIXES:
+                raise OSError(0, "unknown kind of file; it must end in .txtpb, .txt, .json or .bin", path)
+            result.append((path, _SUFFIXES[suffix]))
+    return result
+
+
+def _write(path: str, data: bytes) -> None:
+    if path == "-":
+        sys.stdout.buffer.write(data)
+        return
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def _quick_memory() -> Iterator[None]:
+    """One compilation makes many objects and few cycles: collecting them in between costs more than it gives."""
+    was_enabled, limit = gc.isenabled(), sys.getrecursionlimit()
+    gc.disable()
+    sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        if was_enabled:
+            gc.enable()

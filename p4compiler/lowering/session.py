@@ -1,0 +1,47 @@
+"""What all parts of the lowering share for one program."""
+
+from __future__ import annotations
+
+from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.ir.objects import Action, DigestList, ValueSet
+from p4compiler.lowering.instances import ControlInstance, ExternInstance, Instance
+from p4compiler.lowering.storage import StorageBuilder
+from p4compiler.lowering.types import TypeLowering
+from p4compiler.lowering.values import Value
+from p4compiler.source import Span
+from p4compiler.syntax import ast
+from p4compiler.types.checked import CheckedProgram
+
+
+class Abandoned(Exception):
+    """What was being lowered cannot be; the reason has been reported. Whoever goes through statements goes on with the next."""
+
+
+class Session:
+    """The state of one run.
+
+    Attributes:
+        globals: values of the constants and instances at the top level, made when first used.
+        actions: IR actions for those at the top level.
+        value_sets, digests: found so far, by declaration or name.
+    """
+
+    def __init__(self, checked: CheckedProgram, diagnostics: Diagnostics) -> None:
+        self.checked = checked
+        self.diagnostics = diagnostics
+        self.types = TypeLowering(checked, diagnostics)
+        self.storage = StorageBuilder(self.types)
+        self.globals: dict[ast.Node, Value] = {}
+        self.global_actions: dict[ast.Action, Action] = {}
+        self.externs: list[ExternInstance] = []
+        self.instances: dict[ast.Node, Instance] = {}
+        self.top_controls: list[ControlInstance] = []
+        self.value_sets: dict[tuple[str, ast.ValueSet], ValueSet] = {}
+        self.digests: dict[str, DigestList] = {}
+        self.unnamed_digests = 0
+        self.effects: dict[ast.Expression, bool] = {}
+
+    def refused(self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
+        """Report an error; to be raised, which gives up what is being lowered."""
+        self.diagnostics.error(kind, message, span)
+        return Abandoned(message)

@@ -1,0 +1,106 @@
+"""Makes the program's storage: variables, headers, stacks and unions, each with a name of its own."""
+
+from __future__ import annotations
+
+from p4compiler.ir import expressions as ex
+from p4compiler.ir.program import Storage
+from p4compiler.ir.storage import Header, HeaderStack, HeaderUnion, Variable
+from p4compiler.ir.types import Type
+from p4compiler.lowering.annotations import get_annotation, integer_arguments
+from p4compiler.lowering.types import TypeLowering
+from p4compiler.lowering.values import HeaderPlace, NoValue, Scalar, StackPlace, Structure, UnionPlace, Value
+from p4compiler.source import Span
+from p4compiler.types import model
+
+
+class StorageBuilder:
+    def __init__(self, types: TypeLowering) -> None:
+        self._types = types
+        self._used: dict[str, int] = {"scalars": 0, "standard_metadata": 0}
+        self.variables: list[Variable] = []
+        self.headers: list[Header] = []
+        self.stacks: list[HeaderStack] = []
+        self.unions: list[HeaderUnion] = []
+
+    def finish(self) -> Storage:
+        return Storage(tuple(self.variables), tuple(self.headers), tuple(self.stacks), tuple(self.unions))
+
+    def unique(self, name: str) -> str:
+        """The name, or with a number behind it if it is taken."""
+        if name not in self._used:
+            self._used[name] = 0
+            return name
+        while True:
+            number = self._used[name]
+            self._used[name] += 1
+            candidate = f"{name}_{number}"
+            if candidate not in self._used:
+                self._used[candidate] = 0
+                return candidate
+
+    def variable(self, name: str, type_: Type, span: Span, field_lists: tuple[int, ...] = ()) -> ex.VariableValue:
+        variable = Variable(span, self.unique(name), type_, field_lists)
+        self.variables.append(variable)
+        return ex.VariableValue(span, variable)
+
+    def make(self, type_: model.Type, name: str, span: Span, field_lists: tuple[int, ...] = ()) -> Value:
+        """New storage for a value of that type.
+
+        Raises:
+            TypeError: nothing of that type can be kept; the checker lets no such program through.
+        """
+        resolved = self._types.resolve(type_)
+        scalar = self._types.scalar(resolved)
+        if scalar is not None:
+            return Scalar(self.variable(name, scalar, span, field_lists))
+        match resolved:
+            case model.StructType() | model.TupleType() | model.AnonymousStructType():
+                return self._structure(resolved, name, span, field_lists)
+            case model.HeaderType():
+                header = self._header(resolved, self.unique(name), span)
+                self.headers.append(header)
+                return HeaderPlace(resolved, ex.OneHeader(span, header))
+            case model.HeaderUnionType():
+                union = self._union(resolved, self.unique(name), span)
+                self.unions.append(union)
+                return UnionPlace(resolved, union)
+            case model.StackType():
+                return self._stack(resolved, self.unique(name), span)
+            case model.VoidType():
+                return NoValue()
+        raise TypeError(f"nothing can hold a value of type {type_}")
+
+    def _structure(self, type_: model.Type, name: str, span: Span, field_lists: tuple[int, ...]) -> Structure:
+        fields: dict[str, Value] = {}
+        if isinstance(type_, model.StructType):
+            for field in self._types.fields(type_):
+                lists = field_lists
+                annotation = get_annotation(field.declaration, "field_list") if field.declaration else None
+                if annotation is not None:
+                    lists = (*lists, *(n for n in integer_arguments(annotation) if n not in lists))
+                fields[field.name] = self.make(field.type, f"{name}.{field.name}", span, lists)
+        else:
+            for member, member_type in self._types.members(type_):
+                fields[member] = self.make(member_type, f"{name}.{member}", span, field_lists)
+        return Structure(type_, fields)
+
+    def _header(self, type_: model.HeaderType, name: str, span: Span) -> Header:
+        return Header(span, name, self._types.header_layout(type_))
+
+    def _union(self, type_: model.HeaderUnionType, name: str, span: Span) -> HeaderUnion:
+        layout = self._types.union_layout(type_)
+        members = tuple(Header(span, f"{name}.{member}", member_layout) for member, member_layout in layout.members)
+        return HeaderUnion(span, name, layout, members)
+
+    def _stack(self, type_: model.StackType, name: str, span: Span) -> StackPlace:
+        names = [f"{name}[{index}]" for index in range(type_.size)]
+        element = type_.element
+        stack: HeaderStack
+        if isinstance(element, model.HeaderType):
+            stack = HeaderStack(span, name, tuple(self._header(element, n, span) for n in names))
+        elif isinstance(element, model.HeaderUnionType):
+            stack = HeaderStack(span, name, tuple(self._union(element, n, span) for n in names))
+        else:
+            raise TypeError(f"a stack of {element} has no storage")
+        self.stacks.append(stack)
+        return StackPlace(type_, stack)

@@ -1,0 +1,1 @@
+"""Passes over the IR, one a file. `pipeline.PASSES` is their order; `pipeline.run_passes` goes through it."""
