@@ -503,6 +503,8 @@ class DeclarationParser(StatementParser):
                 del self.scopes[scopes:]
                 self.recover(property_first, inside=True)
         self.expect("}")
+        if "actions" not in seen:
+            self.diagnostics.error(Kind.EXPECTED, f"table '{name.text}' has no 'actions'", name.span)
         return ast.Table(
             self.span_from(first),
             annotations,

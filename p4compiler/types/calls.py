@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4compiler.diagnostics import Kind, Note, did_you_mean
-from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CallKind, ResolvedCall
@@ -73,6 +72,8 @@ class Calls(Inference):
     def _call_name(self, expression: ast.Call, path: ast.PathExpression) -> model.Type:
         scope = self.top if path.absolute else self.scope
         found = scope.find(path.name)
+        if isinstance(found, ast.Action) and found in self.open_declarations and self.top.find(path.name) is not found:
+            found = self.top.find(path.name) or found  # inside itself an action's name means the function that it hides
         if found is None:
             known = [n for n in scope.all_names() if not isinstance(scope.find(n), TYPE_DECLARATIONS)]
             self.not_found("function or action", path.name, path.span, known)
@@ -98,6 +99,7 @@ class Calls(Inference):
             return model.UNKNOWN
         chosen = candidates[index]
         assert isinstance(chosen, FUNCTIONS)
+        self.refuse_recursion(chosen, path)
         self.checked.declaration_of[path] = chosen
         self.used.add(chosen)
         self.warn_if_deprecated(chosen, path)
@@ -400,6 +402,7 @@ class Calls(Inference):
     def _call_action(self, expression: ast.Call, path: ast.PathExpression, action: ast.Action) -> model.Type:
         self.checked.declaration_of[path] = action
         self.used.add(action)
+        self.refuse_recursion(action, path)
         if self.place is Place.FUNCTION:
             self.type_error("a function cannot call an action", expression)
         elif self.place in (Place.STATE, Place.PARSER):
@@ -408,6 +411,12 @@ class Calls(Inference):
             self.type_error("an action takes no type arguments", expression)
         callee = self.action_callee(action)
         return self.finish_call(expression, callee, expression.arguments, (), path)
+
+    def refuse_recursion(self, target: ast.Declaration, at: ast.Node) -> None:
+        """Nothing in P4 may use itself, not even through others (declaration before use leaves only the direct way)."""
+        if target in self.open_declarations:
+            notes = [Note("declared here", target.name.span)]
+            self.error(Kind.INVALID, f"{describe(target)} '{target.name.text}' uses itself", at, notes)
 
     def action_callee(self, action: ast.Action) -> Callee:
         return Callee(
@@ -494,7 +503,7 @@ class Calls(Inference):
             return model.UNKNOWN
         if expression.arguments:
             self.type_error("applying a table takes no arguments", expression)
-        if self.place is not Place.APPLY:
+        if self.place not in (Place.APPLY, Place.TABLE):
             self.type_error(f"a table cannot be applied {self.place.value}", expression)
         result = model.ApplyResultType(table)
         self.checked.call_of[expression] = ResolvedCall(
@@ -528,6 +537,7 @@ class Calls(Inference):
             self.type_error(f"a parser cannot be applied {self.place.value}", at)
         elif not is_parser and self.place is not Place.APPLY:
             self.type_error(f"a control cannot be applied {self.place.value}", at)
+        self.refuse_recursion(declaration, at)
         kind = CallKind.PARSER_APPLY if is_parser else CallKind.CONTROL_APPLY
         bindings = dict(zip(declaration.type_parameters, base.arguments, strict=False))
         type_parameters = () if base.arguments else declaration.type_parameters
@@ -650,6 +660,7 @@ class Calls(Inference):
             self.type_error(f"'{base}' cannot be instantiated: {what}", at)
             return model.UNKNOWN
         declaration = base.declaration
+        self.refuse_recursion(declaration, at)
         parameters: tuple[ast.Parameter, ...] | None = None
         type_parameters: tuple[ast.TypeParameter, ...] = ()
         target: ast.Declaration = declaration
@@ -676,12 +687,6 @@ class Calls(Inference):
         if parameters is None:
             self.type_error(f"'{base}' cannot be instantiated", at)
             return model.UNKNOWN
-        if (
-            isinstance(declaration, ast.Parser | ast.Control)
-            and self.place is Place.TOP
-            and isinstance(node, ast.Instantiation)
-        ):
-            pass  # checked by the declarations' checker, which knows the architecture's rules
         bindings: model.Bindings = {}
         for variable, given in zip(type_parameters, base.arguments, strict=False):
             if not self.mentions_dont_care(given):
@@ -790,7 +795,3 @@ def _methods(type_: model.Type) -> list[str]:
         case model.StackType():
             return ["push_front", "pop_front", *SIZE_METHODS]
     return list(SIZE_METHODS)
-
-
-def span_of(node: ast.Node) -> Span:
-    return node.span

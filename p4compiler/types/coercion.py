@@ -78,6 +78,10 @@ class Coercion(TypeResolver):
                 self._retype_operands(expression, target)
                 self.type_of[expression] = target
                 return True
+            if self.is_compile_time(expression):
+                # A constructor's parameter: its value comes later, and is converted then.
+                self.checked.cast_of[expression] = target
+                return True
             self.type_error("the width of this number is not known", expression)
             return False
         self.check_fit(value, target, expression)

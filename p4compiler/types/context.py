@@ -65,6 +65,10 @@ class CheckContext:
         """Convert the (already typed) expression implicitly to `target`, or report that it cannot be."""
         raise NotImplementedError
 
+    def is_compile_time(self, expression: ast.Expression) -> bool:
+        """The value of the (typed) expression is known at compile time, or when constructors are evaluated."""
+        raise NotImplementedError
+
     # -- reporting
 
     def error(self, kind: Kind, message: str, node: ast.Node | Span, notes: Iterable[Note] = ()) -> None:

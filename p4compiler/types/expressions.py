@@ -68,9 +68,12 @@ class Expressions(Calls):
     def path(self, expression: ast.PathExpression) -> model.Type:
         scope = self.top if expression.absolute else self.scope
         found = scope.find(expression.name)
+        if found is None and expression.name in self.match_kind_members:
+            self.constant_of[expression] = expression.name
+            return model.MATCH_KIND
         if found is None:
             known = [n for n in scope.all_names() if not isinstance(scope.find(n), TYPE_DECLARATIONS)]
-            self.not_found("", expression.name, expression.span, known)
+            self.not_found("name", expression.name, expression.span, known)
             return model.UNKNOWN
         declaration = found[0] if isinstance(found, list) else found
         self.checked.declaration_of[expression] = declaration

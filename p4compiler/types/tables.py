@@ -21,8 +21,6 @@ class Tables(Keysets):
         outer_place, outer_table = self.place, self.current_table
         self.place, self.current_table = Place.TABLE, table
         self.resolved_type_of[table] = model.ObjectType(table)
-        if not table.actions and not any(p.name.text == "actions" for p in table.properties):
-            self.error(Kind.EXPECTED, f"table '{table.name.text}' has no 'actions'", table.name)
         for key in table.keys or ():
             self._key(key)
         for reference in table.actions:
