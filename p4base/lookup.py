@@ -41,7 +41,8 @@ class Objects(Generic[T]):
         self._by_name: dict[str, T] = {}
         for item in items:
             self.by_id[item.preamble.id] = item
-            self._by_name.setdefault(item.preamble.alias, item)
+            if item.preamble.alias:
+                self._by_name.setdefault(item.preamble.alias, item)
         for item in self.by_id.values():  # a full name always wins over another object's alias
             self._by_name[item.preamble.name] = item
 
