@@ -701,7 +701,7 @@ class Calls(Inference):
             model.ObjectType(declaration, tuple(model.TypeVariable(v) for v in type_parameters)),
             bindings,
         )
-        if isinstance(declaration, ast.Parser | ast.Control) and not base.arguments:
+        if isinstance(declaration, ast.Parser | ast.Control):
             # The type parameters of a parser or control may be left open where its package or its use decides.
             used = [v for v in callee.type_parameters if any(
                 model.mentions_variables(self.resolved_type_of.get(p, model.UNKNOWN), {v}) for p in parameters

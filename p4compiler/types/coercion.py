@@ -46,9 +46,11 @@ class Coercion(TypeResolver):
             return True
         if isinstance(source, model.InfIntType) and isinstance(target, model.BitsType):
             return self._coerce_number(expression, target)
-        if isinstance(source, model.EnumType) and source.underlying is not None and source.underlying == target:
-            self.checked.cast_of[expression] = target
-            return True
+        if isinstance(target, model.InfIntType) and self.is_compile_time(expression):
+            number = self.underlying_number(expression, source)
+            if isinstance(number, model.BitsType):
+                self.checked.cast_of[expression] = target
+                return True
         if isinstance(source, model.EnumType) and isinstance(source.underlying, model.BitsType):
             if isinstance(target, model.BitsType) and target == source.underlying:
                 self.checked.cast_of[expression] = target
@@ -62,6 +64,12 @@ class Coercion(TypeResolver):
             return True
         self.type_error(f"the {what} has type '{source}', but '{target}' is needed{_hint(source, target)}", expression)
         return False
+
+    def underlying_number(self, expression: ast.Expression, type_: model.Type) -> model.Type:
+        """In arithmetic a serializable enum stands for its number."""
+        if isinstance(type_, model.EnumType) and type_.underlying is not None:
+            return type_.underlying
+        return type_
 
     def list_fits(self, source: model.TupleType, target: model.Type) -> bool:
         """A tuple-typed value (not a literal list) may be used as `target`: never implicitly, but for lists of it."""
@@ -207,7 +215,7 @@ class Coercion(TypeResolver):
         match type_:
             case model.ObjectType() | model.VarbitType() | model.MatchKindType() | model.StringType() | model.SetType():
                 pass
-            case model.VoidType() | model.TypeVariable() | model.InfIntType() | model.ListType():
+            case model.VoidType() | model.TypeVariable() | model.ListType():
                 pass
             case _:
                 return True

@@ -9,6 +9,7 @@ from p4compiler.diagnostics import Kind, Note
 from p4compiler.syntax import ast
 from p4compiler.types import constants, model
 from p4compiler.types.context import Place
+from p4compiler.types.inference import is_optional
 from p4compiler.types.parsers import Parsers
 from p4compiler.types.resolve import STRUCT_LIKE, field_problem
 from p4compiler.types.scope import Scope
@@ -92,9 +93,11 @@ class Declarations(Parsers):
                 self.duplicate(member, members[member.name.text])
             members.setdefault(member.name.text, member)
         self.declare(declaration)
+        self.open_enum = type_
         for member in declaration.members:
             if member.value is not None and underlying is not None:
                 self._member_value(member, underlying)
+        self.open_enum = None
 
     def _member_value(self, member: ast.EnumMember, underlying: model.Type) -> None:
         assert member.value is not None
@@ -147,7 +150,9 @@ class Declarations(Parsers):
             self.declare(parameter)
 
     def _parameter_type(self, parameter: ast.Parameter, type_: model.Type, owner: str, constructor: bool) -> None:
-        if isinstance(type_, model.VoidType | model.SetType | model.MatchKindType) or self.mentions_dont_care(type_):
+        if isinstance(type_, model.VoidType | model.SetType) or (
+            self.mentions_dont_care(type_) and not isinstance(type_, model.ObjectType)
+        ):
             self.type_error(f"a parameter cannot have type '{type_}'", parameter.type)
             self.resolved_type_of[parameter] = model.UNKNOWN
             return
@@ -176,6 +181,11 @@ class Declarations(Parsers):
         if not self.is_compile_time(parameter.default):
             self.type_error("a default value must be a compile-time constant", parameter.default)
             return
+        if isinstance(type_, model.ObjectType):
+            # What is generic in the parameter's type is settled by the default.
+            free = {v.declaration for v in type_.arguments if isinstance(v, model.TypeVariable)}
+            if self.unify(type_, self.type_of[parameter.default], {}, free):
+                return
         self.coerce(parameter.default, type_, "default value")
 
     # -- functions
@@ -437,10 +447,11 @@ class Declarations(Parsers):
     ) -> None:
         notes = [Note("the abstract method", method.span)]
         mine, wanted = function.prototype.parameters, method.parameters
-        if len(mine) != len(wanted):
+        missing = wanted[len(mine) :]
+        if len(mine) > len(wanted) or any(not is_optional(parameter) for parameter in missing):
             self.type_error(f"{len(wanted)} parameter(s) are needed, not {len(mine)}", function.name, notes)
             return
-        for one, other in zip(mine, wanted, strict=True):
+        for one, other in zip(mine, wanted, strict=False):
             type_ = self.resolved_type_of.get(one, model.UNKNOWN)
             needed = model.substitute(self.resolved_type_of.get(other, model.UNKNOWN), bindings)
             if one.direction is not other.direction:

@@ -71,6 +71,12 @@ class Expressions(Calls):
         if found is None and expression.name in self.match_kind_members:
             self.constant_of[expression] = expression.name
             return model.MATCH_KIND
+        if found is None and self.open_enum is not None:
+            # Among an enum's own members they need no prefix.
+            member = self.enum_members[self.open_enum.declaration].get(expression.name)
+            if member in self.checked.enum_value_of:
+                self.constant_of[expression] = expression.name
+                return self.open_enum
         if found is None:
             known = [n for n in scope.all_names() if not isinstance(scope.find(n), TYPE_DECLARATIONS)]
             self.not_found("name", expression.name, expression.span, known)
@@ -114,6 +120,8 @@ class Expressions(Calls):
         return type_
 
     this_type: model.Type | None = None
+    open_enum: model.EnumType | None = None
+    """The enum whose members' values are being checked."""
 
     def type_name(self, expression: ast.TypeNameExpression) -> model.Type:
         type_ = self.resolve(expression.type)

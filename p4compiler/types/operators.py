@@ -49,12 +49,6 @@ class Operators(Coercion):
         self.type_error(f"'{operator}' cannot be applied to a value of type '{type_}'", operand)
         return model.UNKNOWN
 
-    def underlying_number(self, expression: ast.Expression, type_: model.Type) -> model.Type:
-        """In arithmetic a serializable enum stands for its number."""
-        if isinstance(type_, model.EnumType) and type_.underlying is not None:
-            return type_.underlying
-        return type_
-
     def _take_number(self, expression: ast.Expression, type_: model.Type) -> None:
         """Note that a serializable enum operand is converted."""
         if isinstance(self.type_of[expression], model.EnumType):
@@ -150,7 +144,7 @@ class Operators(Coercion):
             if isinstance(left_type, model.AnonymousStructType):
                 self.type_error("the types of the compared structures are not known; a cast can name them", expression)
             return model.BOOL
-        if isinstance(left_type, model.EnumType) != isinstance(right_type, model.EnumType):
+        if isinstance(left_type, model.EnumType) or isinstance(right_type, model.EnumType):
             left_type = self.underlying_number(left, left_type)
             right_type = self.underlying_number(right, right_type)
             self._take_number(left, left_type)
@@ -249,7 +243,7 @@ class Operators(Coercion):
             if amount < 0:
                 self.type_error(f"shift by a negative amount: {amount}", expression)
                 return model.UNKNOWN
-        elif not isinstance(right_number, model.BitsType) or right_number.signed:
+        elif not isinstance(right_number, model.BitsType) or (right_number.signed and amount is None):
             self.type_error(
                 f"a shift's amount must be an unsigned number (or a constant), not of type '{right_type}'", right
             )

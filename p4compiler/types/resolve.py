@@ -124,8 +124,8 @@ class TypeResolver(CheckContext):
         if not isinstance(size, int) or isinstance(size, bool):
             self.type_error("the size of an array must be a compile-time constant", reference.size)
             return model.UNKNOWN
-        if size <= 0:
-            self.type_error(f"the size of an array must be positive, not {size}", reference.size)
+        if size < 0:
+            self.type_error(f"the size of an array cannot be negative: {size}", reference.size)
             return model.UNKNOWN
         if size > MAX_STACK_SIZE:
             self.error(Kind.OVERLIMIT, f"an array of {size} elements is too large", reference.size)

@@ -278,7 +278,7 @@ class Statements(Expressions):
                 if seen_default is not None:
                     self.error(Kind.DUPLICATE, "a second 'default' label", case.label, [Note("the first", seen_default.span)])
                 elif index != len(statement.cases) - 1:
-                    self.warning(Kind.ORDERING, "'default' is not the last label", case.label)
+                    self.error(Kind.INVALID, "'default' must be the last label", case.label)
                 seen_default = case.label
             if case.body is not None:
                 self.block(case.body)
