@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
@@ -272,7 +273,7 @@ def _describe(error: Exception) -> str:
 
 def udp_ask(request: UdpAsk) -> UdpReply:
     """Ask over many flows at once and count who answers."""
-    family, target = _resolve(request.address, request.port, socket.SOCK_DGRAM)
+    family = _family_of(request.address)
     served_by: Counter[str] = Counter()
     pending: dict[socket.socket, None] = {}
     try:
@@ -280,7 +281,7 @@ def udp_ask(request: UdpAsk) -> UdpReply:
             flow = socket.socket(family, socket.SOCK_DGRAM)
             flow.setblocking(False)
             pending[flow] = None
-            flow.connect(target)
+            flow.connect((request.address, request.port))
             flow.send(b"who is there?")
         lost = 0
         deadline = time.monotonic() + request.timeout
@@ -300,13 +301,13 @@ def udp_ask(request: UdpAsk) -> UdpReply:
 
 def ping(request: Ping) -> PingReply:
     """ICMP or ICMPv6 echo over a raw socket."""
-    family, target = _resolve(request.address, 0, socket.SOCK_RAW)
+    family = _family_of(request.address)
     ipv6 = family == socket.AF_INET6
     protocol = socket.IPPROTO_ICMPV6 if ipv6 else socket.IPPROTO_ICMP
     identifier = threading.get_native_id() & 0xFFFF
     times: list[float] = []
     with socket.socket(family, socket.SOCK_RAW, protocol) as wire:
-        wire.connect(target)
+        wire.connect((request.address, 0))
         for sequence in range(request.count):
             wire.send(_echo_request(ipv6, identifier, sequence))
             started = time.monotonic()
@@ -352,9 +353,8 @@ def _await_echo(wire: socket.socket, ipv6: bool, identifier: int, sequence: int,
     return False
 
 
-def _resolve(address: str, port: int, kind: int) -> tuple[int, tuple[object, ...]]:
-    family, _, _, _, target = socket.getaddrinfo(address, port, type=kind)[0]
-    return family, target
+def _family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
 
 
 # -- loads

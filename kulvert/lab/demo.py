@@ -47,6 +47,8 @@ _LARGEST_SHARE = 0.6
 
 _LOAD_RATE = 3.0
 
+_TIMED_OUT, _REFUSED = "timed out", "refused"  # the agent's words
+
 _PODS = "Pod to pod"
 _SERVICES = "Services"
 _POLICY = "NetworkPolicy"
@@ -151,7 +153,7 @@ class Demo:
 
     def _expect_refusal(self, what: str, reply: HttpReply) -> None:
         found = f"{reply.error or 'connected'} in {reply.milliseconds:.1f} ms"
-        self.report.expect(_SERVICES, what, expected="refused at once", found=found, held=reply.error == "refused")
+        self.report.expect(_SERVICES, what, expected="refused at once", found=found, held=reply.error == _REFUSED)
 
     def _try_spread(self) -> None:
         peers = self._peers
@@ -187,17 +189,19 @@ class Demo:
             udp = self._ask(peers.visitor, _address(peers.store_service, version), 8125, flows=3, timeout=0.5)
             self._expect_denial(
                 f"visitor -> search-store:8125 over IPv{version}, UDP",
-                "" if udp.served_by else f"{udp.lost} flows silent",
+                "" if udp.served_by else _TIMED_OUT,
             )
         ping = self._lab.agent(peers.visitor).call(Ping(_address(store, 4), count=2, timeout=0.5), PingReply)
-        self._expect_denial("visitor -> a search-store pod, ping", "" if ping.received else "no reply")
+        self._expect_denial("visitor -> a search-store pod, ping", "" if ping.received else _TIMED_OUT)
         other_port = self._get(peers.dashboard, _address(store, 4), 8125, timeout=_DENIED_SECONDS)
         self._expect_denial("dashboard -> a search-store pod:8125 over TCP, which is open for UDP", other_port.error)
         probe = self._lab.node_agent.call(HttpGet(_address(store, 4), 9200), HttpReply)
         self._expect_answer(_POLICY, "the node -> a search-store pod:9200 (a kubelet's probe)", probe, [store])
 
     def _expect_denial(self, what: str, error: str) -> None:
-        self.report.expect(_POLICY, what, expected="no connection", found=error or "CONNECTED", held=bool(error))
+        """`error` is how the connection ended, empty if it came about."""
+        held = error in (_TIMED_OUT, _REFUSED)
+        self.report.expect(_POLICY, what, expected="no connection", found=error or "CONNECTED", held=held)
 
     def _try_contacts(self) -> None:
         """Every source to every Service, all at once, over both families."""
@@ -379,7 +383,7 @@ def _address(owner: LabPod | LabService, version: int) -> str:
 def _reach(reply: HttpReply) -> Reach:
     if not reply.error:
         return Reach.CONNECTED
-    return {"refused": Reach.REFUSED, "timed out": Reach.SILENT}.get(reply.error, Reach.FAILED)
+    return {_REFUSED: Reach.REFUSED, _TIMED_OUT: Reach.SILENT}.get(reply.error, Reach.FAILED)
 
 
 def _shares(served_by: dict[str, int], lost: int) -> str:

@@ -58,10 +58,9 @@ class Contact:
 
     @property
     def held(self) -> bool:
-        """Whether all of it came out as policy says: connected, or anything but connected."""
-        if not self.reach:
-            return False
-        return all((reach is Reach.CONNECTED) == self.allowed for reach in self.reach)
+        """Whether all of it came out as policy says. A failure of another kind is not the policy's doing."""
+        wanted = {Reach.CONNECTED} if self.allowed else {Reach.REFUSED, Reach.SILENT}
+        return bool(self.reach) and set(self.reach) <= wanted
 
 
 @dataclass
@@ -117,9 +116,9 @@ class Report:
 def _section_table(section: str, items: Sequence[Expectation]) -> Table:
     table = Table(title=section, title_justify="left", title_style="bold", expand=False)
     table.add_column("")
-    table.add_column("tried")
-    table.add_column("expected", style="dim")
-    table.add_column("found")
+    table.add_column("tried", overflow="fold")
+    table.add_column("expected", style="dim", overflow="fold")
+    table.add_column("found", overflow="fold")
     for item in items:
         table.add_row(_mark(item.held), item.what, item.expected, Text(item.found, style="" if item.held else "red"))
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from kulvert.resources import ResourceError
 from kulvert.targets import Target, TargetError, load_target
 
 BMV2 = "simple_switch_grpc"
+
+_LOG_WIDTH = 132
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def run_demo(options: RunOptions) -> int:
     target, switch = _check(options)
 
     def inside() -> int:
-        console = Console(highlight=False)
+        console = _console()
         with _time_limit(options.seconds), _Shown(console) as shown, _lab(options, target, switch, shown) as lab:
             try:
                 found = Demo(lab, shown.show).run()
@@ -75,7 +78,7 @@ def run_up(options: RunOptions) -> int:
     target, switch = _check(options)
 
     def inside() -> int:
-        console = Console(highlight=False)
+        console = _console()
         with _Shown(console) as shown, _lab(options, target, switch, shown) as lab:
             shown.stop()
             _print_lab(lab, console)
@@ -102,6 +105,11 @@ def _check(options: RunOptions) -> tuple[Target, str]:
     if command is None:
         raise UserError(f"target {target.name} runs on {BMV2}, which is not on the PATH")
     return target, command
+
+
+def _console() -> Console:
+    """The user's terminal; where it is none (a log), wide enough for the tables."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_LOG_WIDTH)
 
 
 class _Shown(AbstractContextManager["_Shown"]):
