@@ -155,8 +155,9 @@ def _compile(compiler: CompilerName, arguments: list[str]) -> str:
     Raises:
         BuildError: the program was refused, or the compiler could not be run or did not end.
     """
-    # p4c warns of every table with an action selector that BMv2 gives it no default action, also when none is asked for.
-    command = [sys.executable, "-m", "p4compiler"] if compiler == "kulvert" else [P4C, "--Wdisable=unsupported"]
+    command = [sys.executable, "-m", "p4compiler"] if compiler == "kulvert" else [P4C]
+    # "unsupported" warns of every table with an action selector that it has no default action, also if none is asked for.
+    command.append("--Wdisable=unsupported")
     try:
         run = subprocess.run(
             [*command, *arguments], capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False
