@@ -106,6 +106,8 @@ class Calls(Inference):
         kind = CallKind.FUNCTION if isinstance(chosen, ast.Function) else CallKind.EXTERN_FUNCTION
         callee = self.prototype_callee(kind, chosen, chosen.prototype, None, {})
         result = self.finish_call(expression, callee, expression.arguments, expression.type_arguments, path)
+        if chosen.name.text == "verify" and isinstance(chosen, ast.ExternFunction) and self.place is not Place.STATE:
+            self.type_error("'verify' can only be called in a parser", expression)
         if chosen.name.text == "static_assert" and isinstance(chosen, ast.ExternFunction):
             self._static_assert(expression)
         return result
@@ -258,6 +260,8 @@ class Calls(Inference):
             return model.UNKNOWN
         bindings = dict(callee.bindings)
         for parameter, type_ in zip(callee.type_parameters, explicit, strict=False):
+            if isinstance(type_, model.VoidType):
+                self.type_error(f"'void' cannot be a type argument of '{callee.name}'", at)
             if not isinstance(type_, model.DontCareType):
                 bindings[parameter] = type_
         fine = self.infer(callee, ordered, bindings, at)
@@ -343,6 +347,11 @@ class Calls(Inference):
         }
         for variable in callee.type_parameters:
             if variable in bindings:
+                if isinstance(bindings[variable], model.AnonymousStructType):
+                    self.type_error(
+                        f"the type of this structure, argument of '{callee.name}', is not known; a cast can name it", at
+                    )
+                    return False
                 continue
             if variable not in used_in_given and any(value is None for value in ordered):
                 bindings[variable] = model.DONT_CARE
@@ -385,6 +394,9 @@ class Calls(Inference):
                     f"type '{type_}'",
                     value,
                 )
+            return
+        if parameter.direction is ast.Direction.IN and isinstance(type_, model.StringType | model.VoidType):
+            self.type_error(f"a value of type '{type_}' cannot be passed to a parameter with a direction", value)
             return
         if parameter.direction is ast.Direction.NONE and not callee.runtime_arguments and not self.is_compile_time(value):
             notes = [Note("the parameter has no direction", parameter.span)]
@@ -492,7 +504,44 @@ class Calls(Inference):
         self.warn_if_deprecated(chosen, member)
         bindings = dict(zip(extern.type_parameters, base.arguments, strict=False))
         callee = self.prototype_callee(CallKind.EXTERN_METHOD, chosen, chosen, extern, bindings)
-        return self.finish_call(expression, callee, expression.arguments, expression.type_arguments, member)
+        result = self.finish_call(expression, callee, expression.arguments, expression.type_arguments, member)
+        if extern.name.text == "packet_in":
+            self._check_packet_in(expression, name)
+        return result
+
+    def _check_packet_in(self, expression: ast.Call, method: str) -> None:
+        """What the core library's signatures of `extract` and `lookahead` cannot say (section 13.8)."""
+        call = self.checked.call_of.get(expression)
+        if call is None or not call.type_arguments or isinstance(call.type_arguments[0], model.UnknownType):
+            return
+        type_ = call.type_arguments[0]
+        if method == "lookahead" and not isinstance(type_, model.TypeVariable):
+            if self.has_varbit(type_) or self.size_in_bits(type_, maximum=True) is None:
+                self.type_error(f"lookahead needs a type of fixed size, not '{type_}'", expression)
+        elif method == "extract":
+            self._check_extract(expression, call, type_)
+
+    def _check_extract(self, expression: ast.Call, call: ResolvedCall, type_: model.Type) -> None:
+        if isinstance(type_, model.TypeVariable | model.DontCareType):
+            return
+        if not isinstance(type_, model.HeaderType):
+            self.type_error(f"only a header can be extracted, not a value of type '{type_}'", expression)
+        elif len(call.parameters) == 1 and self.has_varbit(type_):
+            self.type_error(f"header '{type_}' has a varbit field: its size must be given", expression)
+        elif len(call.parameters) == 2 and not self.has_varbit(type_):
+            self.type_error(f"header '{type_}' has no varbit field to take the size", expression)
+
+    def has_varbit(self, type_: model.Type) -> bool:
+        match type_:
+            case model.VarbitType():
+                return True
+            case model.StructLikeType():
+                return any(self.has_varbit(field.type) for field in self.fields(type_))
+            case model.StackType(element, _) | model.ListType(element):
+                return self.has_varbit(element)
+            case model.TupleType(elements):
+                return any(self.has_varbit(element) for element in elements)
+        return False
 
     def in_constant_context(self) -> bool:
         return True
@@ -669,6 +718,10 @@ class Calls(Inference):
             case ast.ExternDeclaration():
                 owner = declaration
                 self.warn_if_deprecated(declaration, at)
+                if isinstance(node, ast.Call) and any(method.is_abstract for method in declaration.methods):
+                    self.type_error(
+                        f"extern '{base}' has abstract methods: it needs an instance with a name and a body", at
+                    )
                 if not declaration.constructors:
                     self.type_error(f"extern '{base}' has no constructor", at)
                     return base
@@ -734,9 +787,7 @@ class Calls(Inference):
                     return False
                 return self.is_lvalue(expression.base)
             case ast.Index():
-                return not isinstance(self.type_of.get(expression.base), model.TupleType) and self.is_lvalue(
-                    expression.base
-                )
+                return self.is_lvalue(expression.base)
             case ast.Slice():
                 return self.is_lvalue(expression.base)
         return False

@@ -164,14 +164,16 @@ class Declarations(Parsers):
                 self.type_error(f"a parameter of type '{type_}' has no direction", parameter)
             elif owner == "action":
                 self.type_error(f"an action cannot have a parameter of type '{type_}'", parameter.type)
+        if any(a.name == "optional" for a in parameter.annotations) and owner in ("function", "parser", "control"):
+            self.error(Kind.INVALID, f"a {owner} cannot have optional parameters", parameter)
         if isinstance(type_, model.ObjectType) and not constructor and not isinstance(
             type_.declaration, ast.ExternDeclaration
         ):
             self.type_error(f"a parameter cannot have type '{type_}'", parameter.type)
-        if owner == "package" and isinstance(type_, model.ObjectType) and isinstance(
+        elif isinstance(type_, model.ObjectType) and isinstance(
             type_.declaration, ast.Parser | ast.Control
         ):
-            self.type_error(f"a package's parameter cannot have type '{type_}': it has a body", parameter.type)
+            self.type_error(f"a parameter cannot have type '{type_}': it has a body", parameter.type)
 
     def _default_value(self, parameter: ast.Parameter, type_: model.Type) -> None:
         assert parameter.default is not None
@@ -265,6 +267,9 @@ class Declarations(Parsers):
             self.resolved_type_of[constructor.return_type] = model.ObjectType(declaration, arguments)
             self.scope = scope
         for method in declaration.methods:
+            for parameter in method.parameters:
+                if isinstance(parameter.type, ast.NamedTypeRef) and parameter.type.name == declaration.name.text:
+                    self.error(Kind.UNSUPPORTED, f"'{declaration.name.text}' is used in itself", parameter.type)
             if method.name.text == declaration.name.text:
                 self.type_error(f"method '{method.name.text}' has its extern's name", method.name)
             self.scope = Scope(scope)

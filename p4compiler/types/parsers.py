@@ -76,9 +76,20 @@ class Parsers(Tables):
                 )
             self.match_keyset(case.keyset, types, "select value")
             self._no_calls(case.keyset)
+            self._constant_set(case.keyset)
             if isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare):
                 default = default or case.keyset
             self._target(case.target, states)
+
+    def _constant_set(self, keyset: ast.Expression) -> None:
+        """The bounds of a range and the two sides of a mask are constants."""
+        if isinstance(keyset, ast.TupleSet):
+            for element in keyset.elements:
+                self._constant_set(element)
+        elif isinstance(keyset, ast.Binary) and isinstance(self.type_of.get(keyset), model.SetType):
+            for part in (keyset.left, keyset.right):
+                if not self.is_compile_time(part):
+                    self.error(Kind.INVALID, "a mask or range in a select must be constant", part)
 
     def _selectable(self, type_: model.Type) -> bool:
         match type_:
@@ -118,14 +129,25 @@ class Parsers(Tables):
         waiting = ["start"]
         while waiting:
             name = waiting.pop()
-            if name in reached or name not in states:
+            if name in reached:
                 continue
             reached.add(name)
+            if name not in states:
+                continue
             transition = states[name].transition
             if isinstance(transition, ast.Name):
                 waiting.append(transition.text)
             elif transition is not None:
                 waiting.extend(case.target.text for case in transition.cases)
+                if not any(isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare) for case in transition.cases):
+                    waiting.append("reject")  # where no case applies
+        if "start" in states and not reached & set(FINAL_STATES):
+            implicit = any(states[name].transition is None for name in reached if name in states)
+            unknown = any(name not in states for name in reached)
+            if not implicit and not unknown:
+                self.error(
+                    Kind.UNREACHABLE, f"parser '{parser.name.text}' never reaches accept or reject", parser.name
+                )
         if "start" in states:
             for name, state in states.items():
                 if name not in reached:

@@ -89,7 +89,11 @@ class TypeResolver(CheckContext):
             return model.UNKNOWN
         if reference.kind is ast.BitsKind.VARBIT:
             return model.VarbitType(width)
-        return model.bits(width, reference.kind is ast.BitsKind.INT)
+        signed = reference.kind is ast.BitsKind.INT
+        if signed and width == 0:
+            self.error(Kind.INVALID, "a signed type has at least one bit", reference)
+            return model.UNKNOWN
+        return model.bits(width, signed)
 
     def width(self, expression: ast.Expression, allow_zero: bool = False) -> int | None:
         """The value of a width between angle brackets; None and an error if it is not a sensible constant."""
@@ -180,6 +184,9 @@ class TypeResolver(CheckContext):
                 notes,
             )
             return model.UNKNOWN
+        if any(self._mentions(argument, declaration) for argument in arguments):
+            self.type_error(f"'{declaration.name.text}' cannot be a type argument of itself", reference)
+            return model.UNKNOWN
         struct = STRUCT_LIKE.get(type(declaration))
         if struct is None:
             return model.ObjectType(declaration, arguments)
@@ -187,6 +194,17 @@ class TypeResolver(CheckContext):
         if arguments:
             self.check_fields_after_substitution(result, reference)
         return result
+
+    def _mentions(self, type_: model.Type, declaration: ast.Declaration) -> bool:
+        """The generic `declaration` occurs in the type."""
+        match type_:
+            case model.StructLikeType(other, arguments) | model.ObjectType(other, arguments):
+                return other is declaration or any(self._mentions(argument, declaration) for argument in arguments)
+            case model.TupleType(elements):
+                return any(self._mentions(element, declaration) for element in elements)
+            case model.StackType(element, _) | model.ListType(element):
+                return self._mentions(element, declaration)
+        return False
 
     def check_fields_after_substitution(self, type_: model.StructLikeType, reference: ast.Node) -> None:
         """With its type arguments put in, a generic struct's fields must still be of allowed types."""

@@ -319,6 +319,10 @@ class Statements(Expressions):
         elif not isinstance(self.underlying_of(type_), model.BitsType | model.EnumType | model.ErrorType | model.BoolType):
             self.type_error(f"a switch cannot select by a value of type '{type_}'", statement.selector)
             type_ = model.UNKNOWN
+        elif "exact" not in self.match_kind_members:
+            self.error(
+                Kind.NOT_FOUND, "match kind 'exact' is not declared, but a switch needs it; is core.p4 included?", statement
+            )
         seen: dict[object, ast.Expression] = {}
         for case in statement.cases:
             label = case.label
