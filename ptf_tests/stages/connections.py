@@ -329,10 +329,9 @@ class FullSetEvictsTheUnanswered(ConnectionTest):
         """Client ends whose packets to `dst` all hash to one set."""
         mask = self.target.connections.sets - 1
         for port in range(1024, 65536):
-            flow = address_number(address).to_bytes(16, "big") + address_number(dst.address).to_bytes(16, "big")
-            flow += port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + b"\x11"
-            if zlib.crc32(flow) & mask == 0:
-                yield Side(address, port)
+            src = Side(address, port)
+            if _flow_hash(src, dst) & mask == 0:
+                yield src
 
 
 class FullSetOfAnsweredRefuses(FullSetEvictsTheUnanswered):
@@ -392,6 +391,53 @@ class ConnectionsOutliveTheEntriesThatMadeThem(ConnectionTest):
             )
             self.request(src, vip, "tcp", "A")
             self.answer(src, vip, "tcp", "PA")
+
+
+class FingerprintCollisionLetsNobodyIn(ConnectionTest):
+    """Another five-tuple with the same hash as a live connection is not that connection: policy decides, not luck."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
+            known = self.sent_by(POD_A, src, dst, "udp")
+            self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+            twin_src, twin_dst = _colliding_ends(src, dst, REMOTE.address(family), dst.address)
+            twin = self.sent_by(ROUTER, twin_src, twin_dst, "udp")
+            self.drop(ROUTER.port, twin, DropReason.CONNECTION_CONFLICT, "open, but no room beside its twin")
+            self.client.modify(self.destination_entry(POD_B, family, 9))
+            self.drop(ROUTER.port, twin, DropReason.INGRESS_POLICY, "closed")
+            self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "the known one")
+
+
+def _flow_hash(src: Side, dst: Side) -> int:
+    """What the pipeline's find_set computes for a UDP flow."""
+    data = address_number(src.address).to_bytes(16, "big") + address_number(dst.address).to_bytes(16, "big")
+    return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + b"\x11")
+
+
+def _colliding_ends(src: Side, dst: Side, other_src: str, other_dst: str) -> tuple[Side, Side]:
+    """Ports with which a flow between the other addresses has the hash of `src` to `dst`.
+
+    CRC-32 is linear over GF(2), and a bijection of the 32 bits of the two ports: one elimination finds the only pair.
+    """
+
+    def ends(ports: int) -> tuple[Side, Side]:
+        return Side(other_src, ports >> 16), Side(other_dst, ports & 0xFFFF)
+
+    at_zero = _flow_hash(*ends(0))
+    basis: dict[int, tuple[int, int]] = {}  # highest bit -> (effect on the hash, ports that have it)
+    for bit in range(32):
+        effect, ports = _flow_hash(*ends(1 << bit)) ^ at_zero, 1 << bit
+        while effect and effect.bit_length() in basis:
+            held = basis[effect.bit_length()]
+            effect, ports = effect ^ held[0], ports ^ held[1]
+        basis[effect.bit_length()] = effect, ports
+    wanted, found = _flow_hash(src, dst) ^ at_zero, 0
+    while wanted:
+        effect, ports = basis[wanted.bit_length()]
+        wanted, found = wanted ^ effect, found ^ ports
+    assert _flow_hash(*ends(found)) == _flow_hash(src, dst)
+    return ends(found)
 
 
 _NO_ENDPOINT = {"addr": 0, "port": 0, "endpoint_id": 0}

@@ -43,10 +43,7 @@ class SpreadOverThreeEndpoints(ServiceTest):
                 vip = Side(VIP[family], 80)
                 sides = [Side(host.address(family), port) for host, port in endpoints.items()]
                 self.add_service(vip.address, vip.port, protocol, sides, service_id)
-                shares = Counter(
-                    self.endpoint_of(POD_A, vip, protocol, endpoints, family).name
-                    for _ in range(_FLOWS)
-                )
+                shares = Counter(self.endpoint_of(POD_A, vip, protocol, endpoints, family).name for _ in range(_FLOWS))
                 self.assertEqual(set(shares), {host.name for host in endpoints}, f"{protocol}{family}: {shares}")
                 self.assertGreater(min(shares.values()), _FLOWS // 10, f"{protocol}{family}: {shares}")
 
