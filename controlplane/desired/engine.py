@@ -21,24 +21,22 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Input(Generic[K, V]):
-    """Values set from outside, by key; `default` where none is set.
+    """Values set from outside, by key; `default` where none is set."""
 
-    `start` and `stop`, if given, are called when the first rule begins and the last one ceases to read a key; `start` returns the value.
-    """
+    __slots__ = ("default", "name")
 
-    __slots__ = ("default", "name", "start", "stop")
-
-    def __init__(
-        self,
-        name: str,
-        default: V,
-        start: Callable[[K], V] | None = None,
-        stop: Callable[[K], None] | None = None,
-    ) -> None:
+    def __init__(self, name: str, default: V) -> None:
         self.name = name
         self.default = default
-        self.start = start
-        self.stop = stop
+
+
+class Channel(Generic[K]):
+    """Where rules emit items; an engine connects it to a collection."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class Rule(Generic[K, V]):
@@ -97,7 +95,7 @@ class _Node:
         self.stale = True  # must run whatever its dependencies say
         self.marked = False  # `stale`, or something is pending
         self.pinned = False
-        self.emitted: tuple[tuple[Collection[Any], Hashable], ...] = ()
+        self.emitted: tuple[tuple[Channel[Any], Hashable], ...] = ()
 
 
 class View:
@@ -108,7 +106,7 @@ class View:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._deps: dict[_Node, bool] = {}
-        self._emitted: list[tuple[Collection[Any], Hashable]] = []
+        self._emitted: list[tuple[Channel[Any], Hashable]] = []
 
     def read(self, source: Input[K, V], key: K) -> V:
         """The input's value."""
@@ -131,9 +129,9 @@ class View:
         """Keep another rule's node alive, without reading it: it is run in its own turn."""
         self._deps.setdefault(self._engine._node(rule, key), False)
 
-    def emit(self, collection: Collection[K], item: K) -> None:
-        """Have `item` in the collection for as long as this node lives and says so."""
-        self._emitted.append((collection, item))
+    def emit(self, channel: Channel[K], item: K) -> None:
+        """Have `item` in the channel's collection for as long as this node lives and says so."""
+        self._emitted.append((channel, item))
 
 
 class Engine:
@@ -150,10 +148,20 @@ class Engine:
         self._values: dict[Input[Any, Any], dict[Hashable, Any]] = {}
         self._queue: dict[int, dict[_Node, None]] = {}
         self._orphans: dict[_Node, None] = {}
-        self._counts: dict[tuple[int, Hashable], int] = {}
+        self._collections: dict[Channel[Any], Collection[Any]] = {}
+        self._counts: dict[tuple[Channel[Any], Hashable], int] = {}
+        self._hooks: dict[Input[Any, Any], tuple[Callable[[Any], Any], Callable[[Any], None]]] = {}
         self.runs = 0  # how many rule functions were run: what tests and metrics measure the cost of a change by
 
     # -- from outside
+
+    def connect(self, channel: Channel[K], collection: Collection[K]) -> None:
+        """Say where the channel's items go; before anything is pinned."""
+        self._collections[channel] = collection
+
+    def hook(self, source: Input[K, V], start: Callable[[K], V], stop: Callable[[K], None]) -> None:
+        """Have `start` give the value of a key when the first rule reads it, and `stop` called after the last one."""
+        self._hooks[source] = (start, stop)
 
     def set(self, source: Input[K, V], key: K, value: V) -> None:
         """Set an input; an equal value is no change. The default value takes no room."""
@@ -223,8 +231,8 @@ class Engine:
         node = nodes.get(key)
         if node is None:
             node = nodes[key] = _Node(source, key)
-            if source.start is not None:
-                self._values.setdefault(source, {})[key] = source.start(key)
+            if source in self._hooks:
+                self._values.setdefault(source, {})[key] = self._hooks[source][0](key)
             node.value = self._values.get(source, {}).get(key, source.default)
             node.stale = False
         return node
@@ -315,9 +323,9 @@ class Engine:
                 continue
             origin = node.origin
             if isinstance(origin, Input):
-                if self._inputs[origin].pop(node.key, None) is not None and origin.stop is not None:
+                if self._inputs[origin].pop(node.key, None) is not None and origin in self._hooks:
                     self._values[origin].pop(node.key, None)
-                    origin.stop(node.key)
+                    self._hooks[origin][1](node.key)
                 continue
             if self._nodes.pop((origin, node.key), None) is None:
                 continue
@@ -330,21 +338,19 @@ class Engine:
             if node.value is not None:
                 self._changed(origin, node.key, node.value, None)
 
-    def _emit(self, node: _Node, items: tuple[tuple[Collection[Any], Hashable], ...]) -> None:
+    def _emit(self, node: _Node, items: tuple[tuple[Channel[Any], Hashable], ...]) -> None:
         if items == node.emitted:
             return
         before, node.emitted = node.emitted, items
-        for collection, item in items:
-            slot = (id(collection), item)
+        for slot in items:
             count = self._counts.get(slot, 0)
             self._counts[slot] = count + 1
             if not count:
-                collection.add(item)
-        for collection, item in before:
-            slot = (id(collection), item)
+                self._collections[slot[0]].add(slot[1])
+        for slot in before:
             count = self._counts[slot] - 1
             if count:
                 self._counts[slot] = count
             else:
                 del self._counts[slot]
-                collection.remove(item)
+                self._collections[slot[0]].remove(slot[1])

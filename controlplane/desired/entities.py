@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from controlplane.desired.symbols import Symbol, Value
+from controlplane.addresses import Prefix, format_address
+from controlplane.desired.symbols import Value
 
 
 class Exact(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +64,7 @@ class ActionCall(msgspec.Struct, frozen=True, gc=False):
 class GroupReference(msgspec.Struct, frozen=True, gc=False):
     """The action of an entry whose table has an action selector: a group of it."""
 
-    group: Symbol
+    group: Value
 
 
 TableAction = ActionCall | GroupReference
@@ -86,7 +87,7 @@ class ActionProfileMember(msgspec.Struct, frozen=True, gc=False):
     """A member of an action profile or selector."""
 
     action_profile: str
-    member: Symbol
+    member: Value
     action: ActionCall
 
     @property
@@ -97,7 +98,7 @@ class ActionProfileMember(msgspec.Struct, frozen=True, gc=False):
 class GroupMember(msgspec.Struct, frozen=True, gc=False):
     """A member's place in a group. `weight` is at least 1."""
 
-    member: Symbol
+    member: Value
     weight: int = 1
 
 
@@ -105,7 +106,7 @@ class ActionProfileGroup(msgspec.Struct, frozen=True, gc=False):
     """A group of an action selector; never empty."""
 
     action_profile: str
-    group: Symbol
+    group: Value
     members: tuple[GroupMember, ...]
 
     @property
@@ -123,12 +124,12 @@ class TableEntryKey(msgspec.Struct, frozen=True, gc=False):
 
 class MemberKey(msgspec.Struct, frozen=True, gc=False):
     action_profile: str
-    member: Symbol
+    member: Value
 
 
 class GroupKey(msgspec.Struct, frozen=True, gc=False):
     action_profile: str
-    group: Symbol
+    group: Value
 
 
 Entity = TableEntry | ActionProfileMember | ActionProfileGroup
@@ -138,3 +139,31 @@ EntityKey = TableEntryKey | MemberKey | GroupKey
 def entry(table: str, match: tuple[FieldMatch, ...], action: str, *params: Param, priority: int = 0) -> TableEntry:
     """A table entry with an action of its own: the common case, spelt short."""
     return TableEntry(table, match, ActionCall(action, params), priority)
+
+
+def describe(entity: Entity) -> str:
+    """The entity's key as people read it: `service_frontend_table dst_addr=10.96.0.10 protocol=6 l4_dport=80`."""
+    match entity:
+        case ActionProfileMember():
+            return f"member of {entity.action_profile} for {entity.member}"
+        case ActionProfileGroup():
+            return f"group of {entity.action_profile} for {entity.group}"
+        case TableEntry():
+            return " ".join((entity.table, *(_describe_field(field) for field in entity.match)))
+
+
+def _describe_field(field: FieldMatch) -> str:
+    match field:
+        case Exact(name, value):
+            return f"{name}={_describe_value(name, value)}"
+        case Lpm(name, value, length):
+            return f"{name}={Prefix(value, length)}"
+        case Ternary(name, value, mask):
+            suffix = "" if mask is None or not isinstance(value, int) else f"&&&{mask:#x}"
+            return f"{name}={_describe_value(name, value)}{suffix}"
+        case Range(name, low, high):
+            return f"{name}={low}..{high}"
+
+
+def _describe_value(name: str, value: Value) -> str:
+    return format_address(value) if isinstance(value, int) and name.endswith("addr") else str(value)

@@ -1,0 +1,56 @@
+"""What the derivation starts from: the inputs that rules read, and the form of what they give."""
+
+from __future__ import annotations
+
+import msgspec
+
+from controlplane.addresses import Prefix
+from controlplane.attachments import Attachments, PodAttachment
+from controlplane.desired.engine import Input
+from controlplane.desired.entities import Entity
+from controlplane.kube.objects import EndpointSlice, KubeObject, ObjectRef
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the operator says and the cluster does not: this node's name, the Service ranges, the pod ranges."""
+
+    node_name: str
+    service_cidrs: tuple[Prefix, ...] = ()
+    cluster_cidrs: tuple[Prefix, ...] = ()
+
+
+class Problem(msgspec.Struct, frozen=True, order=True):
+    """Why an object is not, or not wholly, programmed."""
+
+    ref: ObjectRef
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.ref}: {self.message}"
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What a rule wants in the switch.
+
+    Attributes:
+        precedence: who wins where two rules want different entries of one key on purpose; equals are a conflict.
+    """
+
+    source: ObjectRef
+    entities: tuple[Entity, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    precedence: int = 0
+
+
+CONFIGURATION = ObjectRef("Configuration", "", "controller")
+"""The source of what comes from the options."""
+
+ATTACHMENTS_FILE = ObjectRef("Attachments", "", "file")
+"""The source of what comes from the attachments file alone."""
+
+SETTINGS: Input[None, Settings] = Input("settings", Settings(""))
+OBJECT: Input[ObjectRef, KubeObject | None] = Input("object", None)
+SLICES: Input[tuple[str, str], tuple[EndpointSlice, ...]] = Input("slices of a Service, sorted by name", ())
+POLICIES: Input[str, tuple[ObjectRef, ...]] = Input("policies of a namespace, sorted", ())
+ATTACHMENTS: Input[None, Attachments] = Input("attachments but for the pods", Attachments())
+POD_ATTACHMENT: Input[ObjectRef, PodAttachment | None] = Input("attachment of a pod in the file", None)
