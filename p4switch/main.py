@@ -65,6 +65,9 @@ def serve(
     Raises:
         StartError: a file, interface, address or the C compiler is not there, or not usable.
     """
+    # gRPC's own words on standard error say nothing that an exception does not.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from p4switch.service.core import Device
     from p4switch.service.server import BindError, P4RuntimeServer, TlsOptions
 

@@ -7,6 +7,7 @@ from typing import Any
 from p4base.lookup import P4InfoIndex
 from p4base.messages import p4r
 from p4switch.dataplane import Dataplane
+from p4switch.service.absent import AbsentHandler
 from p4switch.service.action_plan import ActionPlan
 from p4switch.service.action_profile import GroupHandler, MemberHandler, build_profiles
 from p4switch.service.entity import EntityHandler
@@ -106,7 +107,13 @@ def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, H
         for r in p4info.registers
     }
     entries = TableEntryHandler(tables, dataplane)
+    absent = ["packet_replication_engine_entry", "value_set_entry", "digest_entry"]
+    if not p4info.meters:  # a program's own meters exist without being written: reading them cannot find nothing
+        absent.append("meter_entry")
+    if not p4info.direct_meters:
+        absent.append("direct_meter_entry")
     return {
+        **{kind: AbsentHandler(kind) for kind in absent},
         "table_entry": entries,
         "action_profile_member": MemberHandler(profiles, dataplane),
         "action_profile_group": GroupHandler(profiles, dataplane),

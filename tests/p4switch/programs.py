@@ -110,11 +110,15 @@ def make_p4info() -> p4i.P4Info:
         preamble=_preamble(REGISTER_ID["signed_register"], "signed_register"), size=REGISTER_SIZE
     )
     register.type_spec.bitstring.int.bitwidth = 12
-    packet_in = info.controller_packet_metadata.add(preamble=p4i.Preamble(id=0x4000001, name="packet_in"))
+    packet_in = info.controller_packet_metadata.add(
+        preamble=p4i.Preamble(id=0x4000001, name="packet_in", alias="packet_in")
+    )
     packet_in.metadata.add(id=1, name="ingress_port", bitwidth=9)
     packet_in.metadata.add(id=2, name="reason", bitwidth=16)
     packet_in.metadata.add(id=3, name="pad", bitwidth=7, annotations=["@padding"])
-    packet_out = info.controller_packet_metadata.add(preamble=p4i.Preamble(id=0x4000002, name="packet_out"))
+    packet_out = info.controller_packet_metadata.add(
+        preamble=p4i.Preamble(id=0x4000002, name="packet_out", alias="packet_out")
+    )
     packet_out.metadata.add(id=1, name="egress_port", bitwidth=9)
     packet_out.metadata.add(id=2, name="pad", bitwidth=7, annotations=["@padding"])
     return info
