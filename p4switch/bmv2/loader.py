@@ -347,9 +347,7 @@ def _parser(
             else:
                 raise JsonError(where, f"transition type {transition.type!r} is not supported")
         ops = tuple(operands.parser_op(where, op) for op in state.parser_ops)
-        states[state.name] = model.ParseState(
-            state.name, ops, key, tuple(cases), default, source_of(state.source_info)
-        )
+        states[state.name] = model.ParseState(state.name, ops, key, tuple(cases), default, source_of(state.source_info))
     return model.Parser(parser.name, parser.init_state, states)
 
 

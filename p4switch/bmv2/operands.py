@@ -244,17 +244,13 @@ class Operands:
             raise JsonError(where, f"{op!r} needs an operand of kind {kind!r}, not {found!r}")
         return expr
 
-    def boolean(
-        self, where: str, operand: doc.TypeValue | None, params: tuple[model.ActionParam, ...]
-    ) -> model.Expr:
+    def boolean(self, where: str, operand: doc.TypeValue | None, params: tuple[model.ActionParam, ...]) -> model.Expr:
         """A condition. BMv2 takes a data value too, as "not zero"."""
         return self._need(where, "condition", self.expr(where, operand, params), "bool")
 
     # -- statements
 
-    def primitive(
-        self, where: str, call: doc.PrimitiveDoc, params: tuple[model.ActionParam, ...]
-    ) -> model.Primitive:
+    def primitive(self, where: str, call: doc.PrimitiveDoc, params: tuple[model.ActionParam, ...]) -> model.Primitive:
         args = tuple(self._argument(f"{where}, primitive {call.op!r}", arg, params) for arg in call.parameters)
         return model.Primitive(call.op, args, source_of(call.source_info))
 

@@ -75,7 +75,9 @@ class Calculations:
             out.line("(void)ctx, (void)packet, (void)h;")
             varlen = any(run.varlen for run in runs)
             last_conditional = len(runs) - 1
-            whole_words = all(run.bits % 16 == 0 or (i == last_conditional and not payload) for i, run in enumerate(runs))
+            whole_words = all(
+                run.bits % 16 == 0 or (i == last_conditional and not payload) for i, run in enumerate(runs)
+            )
             if ALGORITHMS[algorithm] == "csum16" and not varlen and whole_words:
                 self._sum(code, runs, payload)
                 return
@@ -114,7 +116,9 @@ class Calculations:
                         if decl.varlen:
                             run.varlen.append((len(run.pieces), decl))
                         else:
-                            run.pieces.append((model.FieldRef(name, model.FieldDecl(decl.name, decl.width)), decl.width))
+                            run.pieces.append(
+                                (model.FieldRef(name, model.FieldDecl(decl.name, decl.width)), decl.width)
+                            )
         return runs
 
     def _guard(self, run: Run) -> str:

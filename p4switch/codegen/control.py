@@ -19,7 +19,9 @@ def write_actions(layout: Layout, calculations: Calculations, out: Writer) -> di
     for action in layout.program.actions.values():
         functions[action.id] = name = names.make("action_", action.name)
         out.comment(action.source, f"action {action.name}")
-        head = f"static inline void {name}(struct kv_ctx *ctx, struct kv_packet *packet, struct phv *h, const uint64_t *a)"
+        head = (
+            f"static inline void {name}(struct kv_ctx *ctx, struct kv_packet *packet, struct phv *h, const uint64_t *a)"
+        )
         with out.block(head):
             out.line("(void)ctx, (void)packet, (void)h, (void)a;")
             for index, (param, word) in enumerate(zip(action.params, arg_limbs(action)[0], strict=True)):

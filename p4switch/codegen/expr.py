@@ -116,7 +116,9 @@ class Expressions:
         if decl.varlen:
             raise self.unsupported(f"the variable-length field {decl.name!r} in an expression")
         if decl.signed and low + count > width:
-            return self._sign_extended(self._plain_field(path, width, 0, width) if width <= 64 else None, path, width, low, count)
+            return self._sign_extended(
+                self._plain_field(path, width, 0, width) if width <= 64 else None, path, width, low, count
+            )
         return self._plain_field(path, width, low, count)
 
     def _plain_field(self, path: str, width: int, low: int, count: int) -> Term:
@@ -378,9 +380,7 @@ class Expressions:
             return f"((int64_t){self.bits(left, 0, 64)} {op} (int64_t){self.bits(right, 0, 64)})"
         width = self._precision(bounds)
         if op in ("==", "!="):
-            words = [
-                f"({self.bits(left, 64 * i, 64)} ^ {self.bits(right, 64 * i, 64)})" for i in range(limbs(width))
-            ]
+            words = [f"({self.bits(left, 64 * i, 64)} ^ {self.bits(right, 64 * i, 64)})" for i in range(limbs(width))]
             return f"(({' | '.join(words)}) {op} 0)"
         if bounds[0] >= 0 and bounds[1].bit_length() <= 128:
             return f"({self.u128(left, 128)} {op} {self.u128(right, 128)})"

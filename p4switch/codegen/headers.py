@@ -170,7 +170,9 @@ def _mask128(width: int) -> str:
     return f"kv_u128_of({ones(width - 64):#x}ull, ~0ull)"
 
 
-def copy_field(code: Expressions, header_type: model.HeaderType, decl: model.FieldDecl, target: str, source: str) -> None:
+def copy_field(
+    code: Expressions, header_type: model.HeaderType, decl: model.FieldDecl, target: str, source: str
+) -> None:
     """Copies a field between two headers (C paths) of one type."""
     member = code.layout.field(header_type, decl)
     if decl.varlen:

@@ -105,7 +105,9 @@ class Layout:
                         out.line(f"uint32_t {member}_bits; /* length of {_quote(decl.name)} */")
                         out.line(f"uint8_t {member}[{(decl.width + 7) // 8 + 8}];")
                     elif decl.width > 128:
-                        out.line(f"uint64_t {member}[{limbs(decl.width)}]; /* {_quote(decl.name)}: {decl.width} bits */")
+                        out.line(
+                            f"uint64_t {member}[{limbs(decl.width)}]; /* {_quote(decl.name)}: {decl.width} bits */"
+                        )
                     else:
                         out.line(f"{ctype(decl.width)} {member}; /* {_quote(decl.name)}: {decl.width} bits */")
                 out.line("uint8_t valid;")

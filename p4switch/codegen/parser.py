@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from p4switch.bmv2 import model
+from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions, literal, ones
 from p4switch.codegen.headers import extract_fields, extract_varlen, set_valid, store
 from p4switch.codegen.layout import Layout, Names
 from p4switch.codegen.primitives import Place, write_primitive
-from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.writer import Writer
 
 MAX_STATES_VISITED = 65536  # by one packet: a parser that consumes nothing must end too
@@ -180,10 +180,7 @@ class ParserCode:
                     raise UnsupportedError(f"parser state {state.name!r}", "this kind of key is not supported")
             widths.append(width)
             keys.append(
-                [
-                    out.temp("uint64_t", code.bits(raw, low, min(64, width - low)))
-                    for low in range(0, width, 64)
-                ]
+                [out.temp("uint64_t", code.bits(raw, low, min(64, width - low))) for low in range(0, width, 64)]
             )
         for case in state.cases:
             if case.value_set is not None:

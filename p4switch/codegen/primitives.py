@@ -69,7 +69,9 @@ def write_body(place: Place, out: Writer, body: Sequence[model.Primitive]) -> No
 def _jump_target(primitive: model.Primitive) -> int:
     target = primitive.args[-1] if primitive.args else None
     if not isinstance(target, model.Const):
-        raise UnsupportedError(f"primitive {primitive.op!r}", "a jump to a place that is not a constant is not supported")
+        raise UnsupportedError(
+            f"primitive {primitive.op!r}", "a jump to a place that is not a constant is not supported"
+        )
     return target.value
 
 
@@ -288,7 +290,11 @@ def _gen_remove_header(place: Place, code: Expressions, primitive: model.Primiti
     if isinstance(arg, model.StackElement):
         stack = place.program.stacks[arg.stack]
         at = code.out.hoist(("index", id(arg.index)), "uint64_t", code.word(arg.index))
-        path, limit, header_type = f"{code.layout.stack(stack.name)}[{at}]", f"{at} < {len(stack.headers)} && ", stack.type
+        path, limit, header_type = (
+            f"{code.layout.stack(stack.name)}[{at}]",
+            f"{at} < {len(stack.headers)} && ",
+            stack.type,
+        )
     else:
         header = _header(place, primitive, 0)
         path, limit, header_type = code.layout.header(header.name), "", header.type

@@ -232,14 +232,18 @@ def _program(layout: Layout, out: Writer) -> None:
     rows(
         "kv_register_spec",
         "kv_registers",
-        [f"{{{c_string(r.name)}, {r.size}, {r.width}, {register_stride(r.width)}}}," for r in program.registers.values()],
+        [
+            f"{{{c_string(r.name)}, {r.size}, {r.width}, {register_stride(r.width)}}},"
+            for r in program.registers.values()
+        ],
     )
     rows("kv_counter_spec", "kv_counters", [f"{{{c_string(c.name)}, {c.size}}}," for c in program.counters.values()])
     for meter in program.meters.values():
         if not 1 <= meter.rates <= 2:
             raise UnsupportedError(f"meter {meter.name!r}", f"{meter.rates} rates are not supported, 1 and 2 are")
     meters = [
-        f"{{{c_string(m.name)}, {0 if m.table else m.size}, {m.rates}, {int(m.per_byte)}}}," for m in program.meters.values()
+        f"{{{c_string(m.name)}, {0 if m.table else m.size}, {m.rates}, {int(m.per_byte)}}},"
+        for m in program.meters.values()
     ]
     rows("kv_meter_spec", "kv_meters", meters)
     sets = [f"{{{c_string(s.name)}, {value_set_bytes(program, s.name)}}}," for s in program.value_sets.values()]

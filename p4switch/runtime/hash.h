@@ -17,8 +17,8 @@ __attribute__((constructor)) static void kv_make_crc_tables(void)
         uint16_t b = (uint16_t)i, c = (uint16_t)(i << 8);
         for (unsigned k = 0; k < 8; k++) {
             a = (a & 1) ? (a >> 1) ^ 0xedb88320u : a >> 1;
-            b = (uint16_t)((b & 1) ? (b >> 1) ^ 0xa001u : b >> 1);
-            c = (uint16_t)((c & 0x8000) ? (c << 1) ^ 0x1021u : c << 1);
+            b = (uint16_t)((b >> 1) ^ (b & 1 ? 0xa001 : 0));
+            c = (uint16_t)((c << 1) ^ (c & 0x8000 ? 0x1021 : 0));
         }
         kv_crc32_table[0][i] = a;
         kv_crc16_table[i] = b;

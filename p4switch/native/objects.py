@@ -1,0 +1,168 @@
+"""What Python knows of a loaded program's objects: their numbers in C, and the sizes of packed keys and arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p4switch.bmv2 import model
+from p4switch.codegen.program import value_set_bytes
+from p4switch.codegen.tables import action_of, profile_actions, table_kind
+from p4switch.dataplane import Action, DataplaneError, GroupRef, Match, MemberRef, Status, TableAction
+from p4switch.native.library import Target
+
+_KINDS = {Action: 0, MemberRef: 1, GroupRef: 2}
+
+
+def _arg_bytes(action: model.Action) -> int:
+    return sum((param.width + 7) // 8 for param in action.params)
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table. `actions` numbers those that an entry (or the default) can name itself."""
+
+    name: str
+    number: int
+    size: int
+    key_bytes: int
+    masked: bool
+    prioritised: bool
+    counters: bool
+    immutable: bool
+    profile: str | None
+    actions: dict[str, int]
+    action_names: tuple[str, ...]
+    arg_bytes: dict[str, int]
+    widths: tuple[int, ...]
+
+    @property
+    def max_arg_bytes(self) -> int:
+        return max(self.arg_bytes.values(), default=0)
+
+    def check_match(self, match: Match) -> None:
+        if len(match.value) != self.key_bytes:
+            self._refuse(f"the key has {len(match.value)} bytes, not {self.key_bytes}")
+        if self.masked and len(match.mask) != self.key_bytes:
+            self._refuse(f"the mask has {len(match.mask)} bytes, not {self.key_bytes}")
+        if self.prioritised and not 0 < match.priority < 1 << 31:
+            self._refuse(f"the priority {match.priority} is not between 1 and 2147483647")
+        if not self.prioritised and match.priority != 0:
+            self._refuse("it has no ternary, range or optional field, so its entries have no priority")
+
+    def mask(self, match: Match) -> bytes | None:
+        return match.mask if self.masked else None
+
+    def _refuse(self, problem: str) -> None:
+        raise DataplaneError(Status.INVALID_ARGUMENT, f"table {self.name!r}: {problem}")
+
+    def target(self, action: TableAction) -> Target:
+        """What an entry does: an action, or for a table with a profile a member or group."""
+        if self.profile is not None and isinstance(action, Action):
+            self._refuse("its entries name members or groups of its action profile, not actions")
+        return self.default_target(action)
+
+    def default_target(self, action: TableAction) -> Target:
+        if isinstance(action, Action):
+            if action.name not in self.actions:
+                self._refuse(f"it has no action {action.name!r}")
+            if len(action.args) != self.arg_bytes[action.name]:
+                self._refuse(
+                    f"action {action.name!r} takes {self.arg_bytes[action.name]} bytes of arguments, "
+                    f"not {len(action.args)}"
+                )
+            return Target(0, self.actions[action.name], action.args)
+        if self.profile is None:
+            self._refuse("it has no action profile, so no members and groups")
+        ident = action.member_id if isinstance(action, MemberRef) else action.group_id
+        return Target(_KINDS[type(action)], ident, None)
+
+    def const_match(self, entry: model.ConstEntry, priority: int) -> Match:
+        """The packed match of a constant entry."""
+        value = b"".join(
+            field.value.to_bytes((width + 7) // 8, "big") for field, width in zip(entry.match, self.widths, strict=True)
+        )
+        mask = b"".join(
+            field.mask.to_bytes((width + 7) // 8, "big") for field, width in zip(entry.match, self.widths, strict=True)
+        )
+        return Match(value, mask if self.masked else b"", priority if self.prioritised else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileInfo:
+    """An action profile. `action_names` is in the order of the numbers in C."""
+
+    name: str
+    number: int
+    size: int
+    selector: bool
+    action_names: tuple[str, ...]
+    arg_bytes: dict[str, int]
+
+    def check_action(self, action: Action) -> int:
+        """The number of a member's action."""
+        if action.name not in self.arg_bytes:
+            raise DataplaneError(Status.INVALID_ARGUMENT, f"action profile {self.name!r} has no action {action.name!r}")
+        if len(action.args) != self.arg_bytes[action.name]:
+            raise DataplaneError(
+                Status.INVALID_ARGUMENT,
+                f"action profile {self.name!r}: action {action.name!r} takes {self.arg_bytes[action.name]} bytes of "
+                f"arguments, not {len(action.args)}",
+            )
+        return self.action_names.index(action.name)
+
+
+class Objects:
+    """All objects of one program, by name."""
+
+    def __init__(self, program: model.Program) -> None:
+        self.program = program
+        self.tables: dict[str, TableInfo] = {}
+        for number, table in enumerate(program.tables()):
+            self.tables[table.name] = _table_info(program, number, table)
+        self.profiles: dict[str, ProfileInfo] = {}
+        for number, profile in enumerate(program.profiles.values()):
+            names = profile_actions(program, profile.name)
+            sizes: dict[str, int] = {}
+            for table in program.tables():
+                for name in names:
+                    action = action_of(program, table, name)
+                    if table.profile == profile.name and action is not None:
+                        sizes[name] = _arg_bytes(action)
+            self.profiles[profile.name] = ProfileInfo(
+                profile.name, number, profile.size, profile.selector is not None, tuple(names), sizes
+            )
+        self.registers = {item.name: (number, item.size) for number, item in enumerate(program.registers.values())}
+        self.counters = {item.name: (number, item.size) for number, item in enumerate(program.counters.values())}
+        self.meters = {item.name: (number, item.size) for number, item in enumerate(program.meters.values())}
+        self.value_sets = {
+            name: (number, value_set_bytes(program, name)) for number, name in enumerate(program.value_sets)
+        }
+        self.digests = [item.name for item in program.digests.values()]
+
+    def pack_args(self, call: model.ActionCallSpec) -> bytes:
+        """The packed arguments of an action with constant arguments."""
+        params = self.program.actions[call.action_id].params
+        return b"".join(
+            value.to_bytes((param.width + 7) // 8, "big") for value, param in zip(call.args, params, strict=True)
+        )
+
+
+def _table_info(program: model.Program, number: int, table: model.Table) -> TableInfo:
+    names = list(dict.fromkeys(program.actions[action_id].name for action_id in table.actions))
+    sizes = {name: _arg_bytes(action) for name in names if (action := action_of(program, table, name)) is not None}
+    kind = table_kind(table)
+    return TableInfo(
+        name=table.name,
+        number=number,
+        size=table.size,
+        key_bytes=sum((field.width + 7) // 8 for field in table.key),
+        masked=bool(table.key) and kind is not model.MatchKind.EXACT,
+        prioritised=bool(table.key) and kind in (model.MatchKind.TERNARY, model.MatchKind.RANGE),
+        counters=table.with_counters,
+        immutable=table.immutable,
+        profile=table.profile,
+        actions={name: index for index, name in enumerate(names)},
+        action_names=tuple(names),
+        arg_bytes=sizes,
+        widths=tuple(field.width for field in table.key),
+    )

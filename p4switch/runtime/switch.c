@@ -1,0 +1,813 @@
+/* The switch: what surrounds a pipeline, and the functions that Python calls (all named kv_switch_… or kv_pipeline_…). */
+#include "switch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t kv_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* -- turns */
+
+void kv_enter(struct kv_switch *sw)
+{
+    __atomic_add_fetch(&sw->waiting, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&sw->packets);
+    __atomic_sub_fetch(&sw->waiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void kv_leave(struct kv_switch *sw)
+{
+    pthread_mutex_unlock(&sw->packets);
+}
+
+/* Frees what was unpublished, once no packet can still see it. */
+void kv_reclaim(struct kv_switch *sw, bool all)
+{
+    if (sw->garbage.count < (all ? 1u : 512u))
+        return;
+    kv_enter(sw);
+    kv_leave(sw);
+    for (size_t i = 0; i < sw->garbage.count; i++)
+        free(sw->garbage.items[i]);
+    sw->garbage.count = 0;
+}
+
+/* -- queues */
+
+int kv_queue_init(struct kv_queue *queue, uint32_t room)
+{
+    *queue = (struct kv_queue){.room = room, .items = calloc(room, sizeof *queue->items)};
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->filled, &attr);
+    pthread_condattr_destroy(&attr);
+    return queue->items ? KV_OK : KV_OUT_OF_MEMORY;
+}
+
+void kv_queue_free(struct kv_queue *queue)
+{
+    for (uint32_t i = 0; i < queue->count; i++)
+        free(queue->items[(queue->first + i) % queue->room].data);
+    free(queue->items);
+    pthread_cond_destroy(&queue->filled);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, uint32_t length)
+{
+    uint8_t *copy = malloc(length ? length : 1);
+    pthread_mutex_lock(&queue->lock);
+    if (!copy || queue->count == queue->room || queue->closed) {
+        queue->dropped++;
+        free(copy);
+    } else {
+        memcpy(copy, data, length);
+        queue->items[(queue->first + queue->count++) % queue->room] = (struct kv_item){tag, length, copy};
+        pthread_cond_signal(&queue->filled);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* Waits for an item: 1 and the item (its data to be freed by the caller), 0 after the time, -1 when closed. */
+static int queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    int result = 0;
+    pthread_mutex_lock(&queue->lock);
+    while (queue->count == 0 && !queue->closed)
+        if (pthread_cond_timedwait(&queue->filled, &queue->lock, &until) == ETIMEDOUT)
+            break;
+    if (queue->count) {
+        *item = queue->items[queue->first];
+        queue->first = (queue->first + 1) % queue->room;
+        queue->count--;
+        result = 1;
+    } else if (queue->closed) {
+        result = -1;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return result;
+}
+
+static void queue_close(struct kv_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->closed = true;
+    pthread_cond_broadcast(&queue->filled);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* -- what the pipeline calls */
+
+static void *batch_alloc(struct kv_ctx *ctx, size_t size)
+{
+    struct kv_switch *sw = ctx->owner;
+    if (sw->block_count == sw->block_room) {
+        uint32_t room = sw->block_room ? sw->block_room * 2 : 64;
+        void **blocks = realloc(sw->blocks, room * sizeof *blocks);
+        if (!blocks)
+            return NULL;
+        sw->blocks = blocks;
+        sw->block_room = room;
+    }
+    void *block = malloc(size);
+    if (block)
+        sw->blocks[sw->block_count++] = block;
+    return block;
+}
+
+static void capture(struct kv_switch *sw, uint32_t port, const uint8_t *data, uint32_t length)
+{
+    size_t need = sw->captured_size + 8 + length;
+    if (need > sw->captured_room) {
+        size_t room = need * 2;
+        uint8_t *captured = realloc(sw->captured, room);
+        if (!captured)
+            return;
+        sw->captured = captured;
+        sw->captured_room = room;
+    }
+    memcpy(sw->captured + sw->captured_size, &port, 4);
+    memcpy(sw->captured + sw->captured_size + 4, &length, 4);
+    memcpy(sw->captured + sw->captured_size + 8, data, length);
+    sw->captured_size = need;
+}
+
+static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t length, struct kv_offload offload)
+{
+    struct kv_switch *sw = ctx->owner;
+    if (KV_UNLIKELY(sw->counting)) {
+        sw->counted++;
+        return;
+    }
+    if (KV_UNLIKELY(sw->capturing)) {
+        capture(sw, port, data, length);
+        return;
+    }
+    if (port == ctx->cpu_port) {
+        kv_queue_push(&sw->packet_in, port, data, length);
+        return;
+    }
+    if (sw->out_count == sw->out_room) {
+        uint32_t room = sw->out_room ? sw->out_room * 2 : 4 * KV_BATCH;
+        struct kv_outgoing *out = realloc(sw->out, room * sizeof *out);
+        if (!out)
+            return;
+        sw->out = out;
+        sw->out_room = room;
+    }
+    sw->out[sw->out_count++] = (struct kv_outgoing){port, length, data, offload};
+}
+
+static const struct kv_multicast_view *multicast(struct kv_ctx *ctx, uint32_t group)
+{
+    struct kv_switch *sw = ctx->owner;
+    return group < KV_MULTICAST_GROUPS ? KV_LOAD(&sw->multicast[group]) : NULL;
+}
+
+static const struct kv_clone_session *clone_session(struct kv_ctx *ctx, uint32_t id)
+{
+    struct kv_switch *sw = ctx->owner;
+    return id < KV_CLONE_SESSIONS ? KV_LOAD(&sw->clones[id]) : NULL;
+}
+
+static void digest(struct kv_ctx *ctx, uint32_t index, const uint8_t *sample)
+{
+    struct kv_switch *sw = ctx->owner;
+    kv_queue_push(&sw->digests, index, sample, ctx->pipeline->program->digests[index].bytes);
+}
+
+static void log_text(struct kv_ctx *ctx, const char *text)
+{
+    struct kv_switch *sw = ctx->owner;
+    if (sw->log)
+        sw->log(text);
+}
+
+/* -- batches: the caller holds `packets` */
+
+void kv_batch_begin(struct kv_switch *sw)
+{
+    sw->ctx.pipeline = KV_LOAD(&sw->pipeline);
+    sw->ctx.now_us = (kv_now_ns() - sw->started_ns) / 1000;
+    sw->out_count = 0;
+}
+
+void kv_batch_end(struct kv_switch *sw)
+{
+    if (sw->out_count)
+        kv_send_batch(sw);
+    for (uint32_t i = 0; i < sw->block_count; i++)
+        free(sw->blocks[i]);
+    sw->block_count = 0;
+}
+
+void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame)
+{
+    if (sw->ctx.pipeline)
+        sw->ctx.pipeline->program->process(&sw->ctx, frame);
+}
+
+/* -- life */
+
+struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t seed)
+{
+    struct kv_switch *sw = calloc(1, sizeof *sw);
+    if (!sw)
+        return NULL;
+    pthread_mutex_init(&sw->writers, NULL);
+    pthread_mutex_init(&sw->packets, NULL);
+    sw->started_ns = kv_now_ns();
+    sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
+    sw->multicast = calloc(KV_MULTICAST_GROUPS, sizeof *sw->multicast);
+    sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
+    sw->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int status = kv_queue_init(&sw->packet_in, 4096) | kv_queue_init(&sw->digests, 4096);
+    if (!sw->ports || !sw->multicast || !sw->clones || sw->wake < 0 || status != KV_OK)
+        return NULL; /* the process is out of memory: it does not live to miss these */
+    sw->ctx = (struct kv_ctx){
+        .cpu_port = cpu_port,
+        .drop_port = drop_port,
+        .random = seed ^ sw->started_ns,
+        .owner = sw,
+        .emit = emit,
+        .alloc = batch_alloc,
+        .multicast = multicast,
+        .clone_session = clone_session,
+        .digest = digest,
+        .log = log_text,
+    };
+    return sw;
+}
+
+void kv_switch_set_log(struct kv_switch *sw, void (*log)(const char *))
+{
+    sw->log = log;
+}
+
+/* Stops the threads and wakes those who wait in a queue; the memory stays until kv_switch_free. */
+void kv_switch_stop(struct kv_switch *sw)
+{
+    kv_ports_stop(sw);
+    queue_close(&sw->packet_in);
+    queue_close(&sw->digests);
+}
+
+void kv_switch_free(struct kv_switch *sw)
+{
+    kv_reclaim(sw, true);
+    if (sw->pipeline)
+        kv_pipeline_free(sw->pipeline);
+    for (uint32_t i = 0; i < KV_MULTICAST_GROUPS; i++)
+        free(sw->multicast[i]);
+    for (uint32_t i = 0; i < KV_CLONE_SESSIONS; i++)
+        free(sw->clones[i]);
+    kv_queue_free(&sw->packet_in);
+    kv_queue_free(&sw->digests);
+    close(sw->wake);
+    free(sw->ports);
+    free(sw->multicast);
+    free(sw->clones);
+    free(sw->garbage.items);
+    free(sw->out);
+    free(sw->blocks);
+    free(sw->buffers);
+    free(sw->captured);
+    free(sw->ctx.phv);
+    free(sw);
+}
+
+/* Puts `pipeline` in place of the present one, which is freed. */
+int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
+{
+    void *phv = calloc(1, pipeline->program->phv_size + 64);
+    if (!phv)
+        return KV_OUT_OF_MEMORY;
+    pthread_mutex_lock(&sw->writers);
+    kv_enter(sw);
+    struct kv_pipeline *old = sw->pipeline;
+    void *old_phv = sw->ctx.phv;
+    sw->ctx.phv = phv;
+    KV_STORE(&sw->pipeline, pipeline);
+    kv_leave(sw);
+    kv_reclaim(sw, true);
+    if (old)
+        kv_pipeline_free(old);
+    free(old_phv);
+    pthread_mutex_unlock(&sw->writers);
+    return KV_OK;
+}
+
+const char *kv_pipeline_check(const struct kv_program *program)
+{
+    return program->abi == KV_ABI ? NULL : "the pipeline was made for another version of the runtime";
+}
+
+/* -- writes; `p` may be a pipeline that is not yet committed */
+
+#define WRITE(sw, call)                   \
+    do {                                  \
+        pthread_mutex_lock(&sw->writers); \
+        int status = (call);              \
+        kv_reclaim(sw, false);            \
+        pthread_mutex_unlock(&sw->writers); \
+        return status;                    \
+    } while (0)
+
+static struct kv_profile *profile_of(struct kv_pipeline *p, uint32_t table)
+{
+    int16_t profile = p->tables[table].spec->profile;
+    return profile < 0 ? NULL : &p->profiles[profile];
+}
+
+int kv_switch_insert(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                     const uint8_t *mask, int32_t priority, const struct kv_target *target)
+{
+    WRITE(sw, kv_table_insert(&p->tables[table], profile_of(p, table), &sw->garbage, value, mask, priority, target));
+}
+
+int kv_switch_modify(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                     const uint8_t *mask, int32_t priority, const struct kv_target *target)
+{
+    WRITE(sw, kv_table_modify(&p->tables[table], profile_of(p, table), &sw->garbage, value, mask, priority, target));
+}
+
+int kv_switch_delete(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                     const uint8_t *mask, int32_t priority)
+{
+    WRITE(sw, kv_table_delete(&p->tables[table], &sw->garbage, value, mask, priority));
+}
+
+int kv_switch_set_default(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const struct kv_target *target,
+                          int of_program)
+{
+    WRITE(sw, kv_table_set_default(&p->tables[table], profile_of(p, table), &sw->garbage, target, of_program));
+}
+
+void kv_switch_seal(struct kv_pipeline *p, uint32_t table, int immutable, int default_const)
+{
+    p->tables[table].immutable = immutable;
+    p->tables[table].default_const = default_const;
+}
+
+int kv_switch_member(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint32_t id, uint32_t action,
+                     const uint8_t *args, int insert)
+{
+    WRITE(sw, kv_member_write(&p->profiles[profile], &sw->garbage, id, action, args, insert));
+}
+
+int kv_switch_delete_member(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint32_t id)
+{
+    WRITE(sw, kv_member_delete(&p->profiles[profile], &sw->garbage, id));
+}
+
+int kv_switch_group(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint32_t id,
+                    const struct kv_group_member *members, uint32_t count, int insert)
+{
+    WRITE(sw, kv_group_write(&p->profiles[profile], &sw->garbage, id, members, count, insert, kv_switch_port_up, sw));
+}
+
+int kv_switch_delete_group(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint32_t id)
+{
+    WRITE(sw, kv_group_delete(&p->profiles[profile], &sw->garbage, id));
+}
+
+/* -- reads: records packed one behind the other, in memory that the caller frees with kv_switch_release */
+
+struct record_buffer {
+    uint8_t *data;
+    size_t size, room;
+    bool failed;
+    struct kv_table *table;
+};
+
+static void put(struct record_buffer *buffer, const void *data, size_t size)
+{
+    if (buffer->size + size > buffer->room) {
+        size_t room = (buffer->size + size) * 2 + 256;
+        uint8_t *grown = realloc(buffer->data, room);
+        if (!grown) {
+            buffer->failed = true;
+            return;
+        }
+        buffer->data = grown;
+        buffer->room = room;
+    }
+    if (size)
+        memcpy(buffer->data + buffer->size, data, size);
+    buffer->size += size;
+}
+
+static void put_packed(struct record_buffer *buffer, const struct kv_field_spec *fields, unsigned count,
+                       const uint64_t *words, size_t size)
+{
+    uint8_t bytes[size + 1];
+    kv_pack(fields, count, words, bytes);
+    put(buffer, bytes, size);
+}
+
+/* kind, id (action, member or group), priority, packets, bytes, value, mask (not in an exact table), arguments */
+static void put_entry(void *arg, struct kv_entry *entry, const uint64_t *mask)
+{
+    struct record_buffer *buffer = arg;
+    const struct kv_table_spec *spec = buffer->table->spec;
+    struct {
+        uint32_t kind, id;
+        int32_t priority;
+        uint32_t unused;
+        uint64_t packets, bytes;
+    } head = {entry->kind, 0, spec->kind == KV_LPM ? 0 : entry->priority, 0, 0, 0};
+    head.id = entry->kind == KV_ACTION ? entry->action : entry->kind == KV_MEMBER ? entry->member->id : entry->group->id;
+    if (entry->direct) {
+        head.packets = __atomic_load_n(&entry->direct->counter.packets, __ATOMIC_RELAXED);
+        head.bytes = __atomic_load_n(&entry->direct->counter.bytes, __ATOMIC_RELAXED);
+    }
+    put(buffer, &head, sizeof head);
+    uint64_t value[spec->key_limbs + 1], masks[spec->key_limbs + 1];
+    memcpy(value, entry->words, spec->key_limbs * 8u);
+    for (unsigned f = 0; mask && f < spec->key_count; f++) { /* a range has bounds instead of value and mask */
+        const struct kv_field_spec *field = &spec->key[f];
+        if (f == 0)
+            memcpy(masks, mask, spec->key_limbs * 8u);
+        if (field->match == KV_RANGE) {
+            uint64_t ones = field->width < 64 ? (1ull << field->width) - 1 : ~0ull;
+            const uint64_t *bounds = entry->words + spec->key_limbs + 2 * field->range;
+            value[field->limb] = (value[field->limb] & ~(ones << field->shift)) | bounds[0] << field->shift;
+            masks[field->limb] = (masks[field->limb] & ~(ones << field->shift)) | bounds[1] << field->shift;
+        }
+    }
+    put_packed(buffer, spec->key, spec->key_count, value, spec->key_bytes);
+    if (mask)
+        put_packed(buffer, spec->key, spec->key_count, masks, spec->key_bytes);
+    if (entry->kind == KV_ACTION) {
+        const struct kv_action_spec *action = &spec->actions[entry->action];
+        put_packed(buffer, action->params, action->param_count, entry->words + kv_args_at(spec), action->arg_bytes);
+    }
+}
+
+static int finish(struct record_buffer *buffer, uint8_t **data, uint64_t *size)
+{
+    if (buffer->failed) {
+        free(buffer->data);
+        return KV_OUT_OF_MEMORY;
+    }
+    *data = buffer->data;
+    *size = buffer->size;
+    return KV_OK;
+}
+
+void kv_switch_release(void *data)
+{
+    free(data);
+}
+
+int kv_switch_read_table(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, uint8_t **data, uint64_t *size)
+{
+    struct record_buffer buffer = {.table = &p->tables[table]};
+    pthread_mutex_lock(&sw->writers);
+    kv_table_each(&p->tables[table], put_entry, &buffer);
+    pthread_mutex_unlock(&sw->writers);
+    return finish(&buffer, data, size);
+}
+
+int kv_switch_read_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                         const uint8_t *mask, int32_t priority, uint8_t **data, uint64_t *size)
+{
+    struct record_buffer buffer = {.table = &p->tables[table]};
+    const uint64_t *tuple_mask = NULL;
+    pthread_mutex_lock(&sw->writers);
+    struct kv_entry *entry = kv_table_find(&p->tables[table], value, mask, priority, &tuple_mask);
+    if (entry)
+        put_entry(&buffer, entry, tuple_mask);
+    pthread_mutex_unlock(&sw->writers);
+    return entry ? finish(&buffer, data, size) : KV_NOT_FOUND;
+}
+
+int kv_switch_read_default(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, uint32_t *kind, uint32_t *id,
+                           uint8_t *args)
+{
+    pthread_mutex_lock(&sw->writers);
+    struct kv_table *t = &p->tables[table];
+    struct kv_entry *entry = t->default_entry;
+    if (entry) {
+        *kind = entry->kind;
+        *id = entry->kind == KV_ACTION ? entry->action : entry->kind == KV_MEMBER ? entry->member->id : entry->group->id;
+        if (entry->kind == KV_ACTION) {
+            const struct kv_action_spec *action = &t->spec->actions[entry->action];
+            kv_pack(action->params, action->param_count, entry->words + kv_args_at(t->spec), args);
+        }
+    }
+    pthread_mutex_unlock(&sw->writers);
+    return entry ? KV_OK : KV_NOT_FOUND;
+}
+
+/* id, action, arguments */
+int kv_switch_read_members(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint8_t **data, uint64_t *size)
+{
+    struct record_buffer buffer = {0};
+    struct kv_profile *at = &p->profiles[profile];
+    pthread_mutex_lock(&sw->writers);
+    for (uint32_t i = 0; i < at->member_slots; i++)
+        if (at->members[i]) {
+            const struct kv_member_action *current = at->members[i]->current;
+            const struct kv_action_spec *action = &at->spec->actions[current->action];
+            uint32_t head[2] = {at->members[i]->id, current->action};
+            put(&buffer, head, sizeof head);
+            put_packed(&buffer, action->params, action->param_count, current->args, action->arg_bytes);
+        }
+    pthread_mutex_unlock(&sw->writers);
+    return finish(&buffer, data, size);
+}
+
+/* id, number of members, then id, weight and watch port of each */
+int kv_switch_read_groups(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint8_t **data, uint64_t *size)
+{
+    struct record_buffer buffer = {0};
+    struct kv_profile *at = &p->profiles[profile];
+    pthread_mutex_lock(&sw->writers);
+    for (uint32_t i = 0; i < at->group_slots; i++)
+        if (at->groups[i]) {
+            uint32_t head[2] = {at->groups[i]->id, at->groups[i]->member_count};
+            put(&buffer, head, sizeof head);
+            put(&buffer, at->groups[i]->members, head[1] * sizeof *at->groups[i]->members);
+        }
+    pthread_mutex_unlock(&sw->writers);
+    return finish(&buffer, data, size);
+}
+
+int kv_switch_write_direct_counter(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                                   const uint8_t *mask, int32_t priority, uint64_t packets, uint64_t bytes)
+{
+    const uint64_t *tuple_mask = NULL;
+    pthread_mutex_lock(&sw->writers);
+    struct kv_entry *entry = kv_table_find(&p->tables[table], value, mask, priority, &tuple_mask);
+    if (entry && entry->direct) {
+        kv_enter(sw);
+        entry->direct->counter = (struct kv_counter){packets, bytes};
+        kv_leave(sw);
+    }
+    pthread_mutex_unlock(&sw->writers);
+    return entry ? KV_OK : KV_NOT_FOUND;
+}
+
+/* -- indexed state: the caller has checked first + count against the size */
+
+#define CHUNK 4096u /* cells for which packets are kept waiting at a time */
+
+void kv_switch_read_registers(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
+                              uint8_t *cells)
+{
+    uint32_t stride = p->program->registers[array].stride;
+    for (uint32_t done = 0; done < count; done += CHUNK) {
+        uint32_t n = count - done < CHUNK ? count - done : CHUNK;
+        kv_enter(sw);
+        memcpy(cells + (size_t)done * stride, (uint8_t *)p->registers[array] + (size_t)(first + done) * stride,
+               (size_t)n * stride);
+        kv_leave(sw);
+    }
+}
+
+void kv_switch_write_registers(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first,
+                               uint32_t count, const uint8_t *cell)
+{
+    uint32_t stride = p->program->registers[array].stride;
+    for (uint32_t done = 0; done < count; done += CHUNK) {
+        kv_enter(sw);
+        for (uint32_t i = done; i < count && i < done + CHUNK; i++)
+            memcpy((uint8_t *)p->registers[array] + (size_t)(first + i) * stride, cell, stride);
+        kv_leave(sw);
+    }
+}
+
+void kv_switch_read_counters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
+                             struct kv_counter *cells)
+{
+    kv_enter(sw);
+    memcpy(cells, p->counters[array] + first, count * sizeof *cells);
+    kv_leave(sw);
+}
+
+void kv_switch_write_counters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first,
+                              uint32_t count, uint64_t packets, uint64_t bytes)
+{
+    kv_enter(sw);
+    for (uint32_t i = 0; i < count; i++)
+        p->counters[array][first + i] = (struct kv_counter){packets, bytes};
+    kv_leave(sw);
+}
+
+/* Rates in units (packets or bytes) per microsecond; `rates` 0 makes every packet green again. */
+static void meter_configure(struct kv_switch *sw, struct kv_meter *meter, uint32_t rates, const double *rate,
+                            const uint64_t *burst)
+{
+    kv_enter(sw);
+    memset(meter, 0, sizeof *meter);
+    meter->since = (kv_now_ns() - sw->started_ns) / 1000;
+    for (uint32_t i = 0; i < rates && i < KV_MAX_RATES; i++) {
+        meter->rate[i].per_microsecond = rate[i];
+        meter->rate[i].burst = meter->rate[i].tokens = burst[i];
+    }
+    __atomic_store_n(&meter->configured, rates > 0, __ATOMIC_RELEASE);
+    kv_leave(sw);
+}
+
+void kv_switch_write_meters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
+                            uint32_t rates, const double *rate, const uint64_t *burst)
+{
+    for (uint32_t i = 0; i < count; i++)
+        meter_configure(sw, &p->meters[array][first + i], rates, rate, burst);
+}
+
+int kv_switch_write_direct_meter(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                                 const uint8_t *mask, int32_t priority, uint32_t rates, const double *rate,
+                                 const uint64_t *burst)
+{
+    const uint64_t *tuple_mask = NULL;
+    pthread_mutex_lock(&sw->writers);
+    struct kv_entry *entry = kv_table_find(&p->tables[table], value, mask, priority, &tuple_mask);
+    if (entry && entry->direct)
+        meter_configure(sw, &entry->direct->meter, rates, rate, burst);
+    pthread_mutex_unlock(&sw->writers);
+    return entry ? KV_OK : KV_NOT_FOUND;
+}
+
+/* `members`: count times the value set's bytes. */
+int kv_switch_write_value_set(struct kv_switch *sw, struct kv_pipeline *p, uint32_t set, const uint8_t *members,
+                              uint32_t count)
+{
+    size_t size = (size_t)count * p->value_sets[set].spec->bytes;
+    struct kv_value_set_view *view = malloc(sizeof *view + size);
+    if (!view)
+        return KV_OUT_OF_MEMORY;
+    view->count = count;
+    memcpy(view->members, members, size);
+    pthread_mutex_lock(&sw->writers);
+    kv_retire(&sw->garbage, p->value_sets[set].current);
+    KV_STORE(&p->value_sets[set].current, view);
+    kv_reclaim(sw, false);
+    pthread_mutex_unlock(&sw->writers);
+    return KV_OK;
+}
+
+/* -- replication; count 0 removes */
+
+int kv_switch_multicast(struct kv_switch *sw, uint32_t group, const struct kv_replica *replicas, uint32_t count)
+{
+    if (group == 0 || group >= KV_MULTICAST_GROUPS)
+        return KV_INVALID_ARGUMENT;
+    struct kv_multicast_view *view = count ? malloc(sizeof *view + count * sizeof *replicas) : NULL;
+    if (count && !view)
+        return KV_OUT_OF_MEMORY;
+    if (view) {
+        view->count = count;
+        memcpy(view->replicas, replicas, count * sizeof *replicas);
+    }
+    pthread_mutex_lock(&sw->writers);
+    kv_retire(&sw->garbage, sw->multicast[group]);
+    KV_STORE(&sw->multicast[group], view);
+    kv_reclaim(sw, false);
+    pthread_mutex_unlock(&sw->writers);
+    return KV_OK;
+}
+
+int kv_switch_clone_session(struct kv_switch *sw, uint32_t id, const struct kv_replica *replicas, uint32_t count,
+                            uint32_t truncate, uint32_t class_of_service)
+{
+    if (id >= KV_CLONE_SESSIONS)
+        return KV_INVALID_ARGUMENT;
+    struct kv_clone_session *session = count ? malloc(sizeof *session + count * sizeof *replicas) : NULL;
+    if (count && !session)
+        return KV_OUT_OF_MEMORY;
+    if (session) {
+        session->truncate = truncate;
+        session->count = count;
+        session->class_of_service = class_of_service;
+        memcpy(session->replicas, replicas, count * sizeof *replicas);
+    }
+    pthread_mutex_lock(&sw->writers);
+    kv_retire(&sw->garbage, sw->clones[id]);
+    KV_STORE(&sw->clones[id], session);
+    kv_reclaim(sw, false);
+    pthread_mutex_unlock(&sw->writers);
+    return KV_OK;
+}
+
+/* -- packets by hand */
+
+static uint8_t *frame_buffer(const uint8_t *data, uint32_t length)
+{
+    uint8_t *buffer = malloc(KV_HEADROOM + (size_t)length + KV_TAILROOM);
+    if (buffer) {
+        memcpy(buffer + KV_HEADROOM, data, length);
+        memset(buffer + KV_HEADROOM + length, 0, KV_TAILROOM);
+    }
+    return buffer;
+}
+
+/* Processes a frame as received on `port`. With `data`, what comes out is returned there as (port, length, bytes)… instead of
+ * being sent. */
+int kv_switch_inject(struct kv_switch *sw, uint32_t port, const uint8_t *bytes, uint32_t length, uint8_t **data,
+                     uint64_t *size)
+{
+    uint8_t *buffer = frame_buffer(bytes, length);
+    if (!buffer)
+        return KV_OUT_OF_MEMORY;
+    struct kv_frame frame = {.data = buffer + KV_HEADROOM, .start = buffer, .length = length, .port = port};
+    kv_enter(sw);
+    kv_batch_begin(sw);
+    sw->capturing = data != NULL;
+    kv_process_frame(sw, &frame);
+    sw->capturing = false;
+    if (data) {
+        *data = sw->captured;
+        *size = sw->captured_size;
+        sw->captured = NULL;
+        sw->captured_size = sw->captured_room = 0;
+    }
+    kv_batch_end(sw);
+    kv_leave(sw);
+    free(buffer);
+    return KV_OK;
+}
+
+/* Processes `rounds` frames, taken in turn from `count` given ones (their `lengths` and `ports`; bytes one behind the other),
+ * and counts what comes out. Returns the nanoseconds it took. */
+uint64_t kv_switch_bench(struct kv_switch *sw, const uint8_t *bytes, const uint32_t *lengths, const uint32_t *ports,
+                         uint32_t count, uint64_t rounds, uint64_t *emitted)
+{
+    uint64_t total = 0, taken = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += lengths[i];
+    uint8_t *buffer = malloc(KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
+    if (!buffer)
+        return 0;
+    memset(buffer, 0, KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
+    *emitted = 0;
+    uint64_t offset = 0;
+    uint32_t at = 0;
+    for (uint64_t done = 0; done < rounds;) {
+        kv_enter(sw);
+        uint64_t begin = kv_now_ns();
+        kv_batch_begin(sw);
+        sw->counting = true;
+        for (unsigned i = 0; i < KV_BATCH && done < rounds; i++, done++) {
+            memcpy(buffer + KV_HEADROOM, bytes + offset, lengths[at]);
+            struct kv_frame frame = {
+                .data = buffer + KV_HEADROOM, .start = buffer, .length = lengths[at], .port = ports[at]};
+            kv_process_frame(sw, &frame);
+            offset += lengths[at];
+            if (++at == count)
+                at = 0, offset = 0;
+        }
+        sw->counting = false;
+        *emitted += sw->counted;
+        sw->counted = 0;
+        kv_batch_end(sw);
+        taken += kv_now_ns() - begin;
+        kv_leave(sw);
+    }
+    (void)total;
+    free(buffer);
+    return taken;
+}
+
+/* Waits for the next frame to the controller. 1: `data` and `length` are set (release it); 0: none; -1: closed. */
+int kv_switch_next_packet_in(struct kv_switch *sw, uint32_t timeout_ms, uint8_t **data, uint32_t *length)
+{
+    struct kv_item item;
+    int result = queue_pop(&sw->packet_in, timeout_ms, &item);
+    if (result == 1) {
+        *data = item.data;
+        *length = item.length;
+    }
+    return result;
+}
+
+int kv_switch_next_digest(struct kv_switch *sw, uint32_t timeout_ms, uint32_t *digest, uint8_t **data, uint32_t *length)
+{
+    struct kv_item item;
+    int result = queue_pop(&sw->digests, timeout_ms, &item);
+    if (result == 1) {
+        *digest = item.tag;
+        *data = item.data;
+        *length = item.length;
+    }
+    return result;
+}

@@ -1,0 +1,100 @@
+/* A running switch: its pipeline, ports, packet thread and queues to the controller. */
+#ifndef KV_SWITCH_H
+#define KV_SWITCH_H
+
+#include <net/if.h>
+#include <pthread.h>
+
+#include "control.h"
+
+#define KV_BATCH 64
+#define KV_MULTICAST_GROUPS 65536u
+#define KV_CLONE_SESSIONS 32769u
+
+struct kv_port_stats {
+    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+};
+
+struct kv_port {
+    uint32_t number;
+    char name[IFNAMSIZ];
+    int fd; /* -1: the interface is gone */
+    unsigned ifindex;
+    bool up;
+    struct kv_port_stats stats;
+};
+
+/* One frame for a port, waiting for the end of the batch. */
+struct kv_outgoing {
+    uint32_t port;
+    uint32_t length;
+    uint8_t *data;
+    struct kv_offload offload;
+};
+
+/* Frames or digests on their way to Python: a bounded ring of copies. */
+struct kv_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    struct kv_item {
+        uint32_t tag, length;
+        uint8_t *data;
+    } * items;
+    uint32_t first, count, room;
+    uint64_t dropped;
+    bool closed;
+};
+
+struct kv_switch {
+    pthread_mutex_t writers; /* serialises control */
+    pthread_mutex_t packets; /* held while a batch is processed: taking it once outlives every reader */
+    uint32_t waiting;        /* threads that want `packets`; the packet thread lets them in */
+    struct kv_pipeline *pipeline;
+    struct kv_garbage garbage;
+    struct kv_ctx ctx;
+    uint64_t started_ns;
+
+    struct kv_port **ports; /* by number */
+    struct kv_port *attached[1024];
+    uint32_t attached_count;
+    pthread_t thread;
+    bool running;
+    int wake; /* eventfd */
+
+    struct kv_multicast_view **multicast;
+    struct kv_clone_session **clones;
+
+    struct kv_queue packet_in, digests;
+    struct kv_outgoing *out;
+    uint32_t out_count, out_room;
+    void **blocks; /* memory of the batch */
+    uint32_t block_count, block_room;
+    uint8_t *buffers; /* KV_BATCH receive buffers */
+
+    /* inject */
+    uint8_t *captured;
+    size_t captured_size, captured_room;
+    bool capturing, counting;
+    uint64_t counted;
+    void (*log)(const char *);
+};
+
+uint64_t kv_now_ns(void);
+void kv_enter(struct kv_switch *sw); /* locks `packets` for a thread other than the packet thread */
+void kv_leave(struct kv_switch *sw);
+void kv_reclaim(struct kv_switch *sw, bool all);
+void kv_batch_begin(struct kv_switch *sw);
+void kv_batch_end(struct kv_switch *sw);
+void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame);
+
+/* ports.c */
+int kv_ports_start(struct kv_switch *sw);
+void kv_ports_stop(struct kv_switch *sw);
+void kv_send_batch(struct kv_switch *sw);
+bool kv_switch_port_up(void *sw, int32_t port);
+
+int kv_queue_init(struct kv_queue *queue, uint32_t room);
+void kv_queue_free(struct kv_queue *queue);
+void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, uint32_t length);
+
+#endif
