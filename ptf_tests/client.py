@@ -244,7 +244,7 @@ class Client:
         if unknown:
             raise KeyError(f"table {entry.table} has no key {', '.join(sorted(unknown))}")
         for key in table.match_fields:
-            if key.name in entry.match:
+            if key.name in entry.match and not _matches_everything(entry.match[key.name], key.bitwidth):
                 message.match.append(_field_match(key.id, entry.match[key.name]))
         if isinstance(entry.action, GroupRef):
             message.action.action_profile_group_id = entry.action.group_id
@@ -297,6 +297,15 @@ def wait_until_listening(address: str, seconds: float) -> bool:
         except grpc.FutureTimeoutError:
             return False
     return True
+
+
+def _matches_everything(match: Match, bitwidth: int) -> bool:
+    """Whether P4Runtime wants the field left out (specification, "Match format")."""
+    if isinstance(match, Lpm):
+        return match.prefix_length == 0
+    if isinstance(match, Ternary):
+        return match.mask == 0
+    return isinstance(match, Range) and (match.low, match.high) == (0, (1 << bitwidth) - 1)
 
 
 def _field_match(field_id: int, match: Match) -> p4r.FieldMatch:
