@@ -20,7 +20,7 @@ class SourceFile:
     """One file as it was read: the path as the user would write it, and the whole text."""
 
     path: str
-    text: str
+    text: str = field(repr=False)
     system: bool = False
     """Found on the system include path (core.p4, v1model.p4): no warnings about it."""
     line_offset: int = 0

@@ -15,6 +15,8 @@ match_kind {
     selector    // not matched: an input of the action selector's hash
 }
 
+const bool __v1model_version_is_known = static_assert(V1MODEL_VERSION >= 20180101 && V1MODEL_VERSION <= 20200408,
+    "unknown V1MODEL_VERSION: versions from 20180101 to 20200408 are supported");
 const bit<32> __v1model_version = V1MODEL_VERSION;
 
 #if V1MODEL_VERSION >= 20200408

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def parse_file(
-    path: str, include_dirs: Sequence[str], defines: Sequence[str], diagnostics: Diagnostics, undefines: Sequence[str] = ()
+    path: str,
+    include_dirs: Sequence[str],
+    defines: Sequence[str],
+    diagnostics: Diagnostics,
+    undefines: Sequence[str] = (),
 ) -> ast.Program:
     """Preprocess and parse the program in `path`.
 

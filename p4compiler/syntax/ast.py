@@ -416,9 +416,9 @@ class For(Statement):
 
 @node
 class ForIn(Statement):
-    """`for (type name in collection) body`; a declared variable if `type` is given. The collection may be a RANGE Binary."""
+    """`for (type name in collection) body`. The collection may be a RANGE Binary."""
 
-    type: TypeRef | None
+    type: TypeRef
     name: Name
     collection: Expression
     body: Statement

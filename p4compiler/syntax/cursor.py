@@ -129,7 +129,10 @@ class Cursor:
         if what == "';'" and at and self.kinds[at] != BAD:
             # The place of a missing semicolon is behind what should have ended, not at the next line's start.
             previous = self.tokens.span(at - 1)
-            if previous.file is not self.tokens.files[at] or previous.position.line < self.tokens.span(at).position.line:
+            if (
+                previous.file is not self.tokens.files[at]
+                or previous.position.line < self.tokens.span(at).position.line
+            ):
                 end = Span(previous.file, previous.end, previous.end, previous.expansion)
                 self.diagnostics.error(Kind.SYNTAX_ERROR, f"expected ';' before {self.describe(at)}", end)
                 raise SyntaxAbort

@@ -587,4 +587,6 @@ def unquote(text: str) -> str:
     return text[1:-1].replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\")
 
 
-_NEVER_IN_TYPE = frozenset((END, BAD, ";", "{", "}", ")", "]", "=", "==", "!=", "&&", "||", "?", ":", "<=", ">=", STRING))
+_NEVER_IN_TYPE = frozenset(
+    (END, BAD, ";", "{", "}", ")", "]", "=", "==", "!=", "&&", "||", "?", ":", "<=", ">=", STRING)
+)

@@ -158,7 +158,10 @@ class MacroTable:
         if len(groups) != wanted:
             notes = [Note("defined here", macro.span)] if macro.span else []
             self.diagnostics.error(
-                Kind.PREPROCESSOR, f"macro '{macro.name}' takes {wanted} argument(s), not {len(groups)}", name.span, notes
+                Kind.PREPROCESSOR,
+                f"macro '{macro.name}' takes {wanted} argument(s), not {len(groups)}",
+                name.span,
+                notes,
             )
             return None
         return dict(zip(macro.parameters, groups, strict=True)), token

@@ -15,7 +15,15 @@ from pathlib import Path
 from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.source import SourceFile, Span
 from p4compiler.syntax.conditions import ConditionError, evaluate
-from p4compiler.syntax.macros import BUILTIN, MAX_TOKENS, ExpansionTooLargeError, Macro, MacroTable, MacroToken, to_macro_tokens
+from p4compiler.syntax.macros import (
+    BUILTIN,
+    MAX_TOKENS,
+    ExpansionTooLargeError,
+    Macro,
+    MacroTable,
+    MacroToken,
+    to_macro_tokens,
+)
 from p4compiler.syntax.tokens import Tokens, split
 
 BUILTIN_INCLUDE_DIR = Path(__file__).resolve().parent.parent / "p4include"
@@ -285,9 +293,14 @@ class Preprocessor:
                 return
             parameters, variadic, body = parsed
         tokens = to_macro_tokens(file, texts, starts, ends, body)
-        if tokens and (tokens[0].text + tokens[-1].text).find("##") >= 0 and "##" in (
-            "".join(t.text for t in tokens[:2]),
-            "".join(t.text for t in tokens[-2:]),
+        if (
+            tokens
+            and (tokens[0].text + tokens[-1].text).find("##") >= 0
+            and "##"
+            in (
+                "".join(t.text for t in tokens[:2]),
+                "".join(t.text for t in tokens[-2:]),
+            )
         ):
             self.diagnostics.error(Kind.PREPROCESSOR, f"the body of macro '{name}' begins or ends with '##'", span)
             return

@@ -357,23 +357,21 @@ class StatementParser(ExpressionParser):
         return result
 
     def for_in(self, annotations: tuple[ast.Annotation, ...], first: int) -> ast.ForIn | None:
-        """`for (T x in c)` or `for (x in c)`; None, and nothing read, if it is the other kind of loop."""
+        """`for (T x in c)`; None, and nothing read, if it is the other kind of loop."""
         start = self.at
         while self.kinds[self.at] == "@":
             self.annotations()
         type_at = self.at
         behind = self.skip_type(type_at)
-        type_ref = None
         if self.kinds[type_at] in NAME_KINDS and self.kinds[type_at + 1] == "in":
-            pass
-        elif behind > 0 and self.kinds[behind] in NAME_KINDS and self.kinds[behind + 1] == "in":
+            self.fail("the variable of a for-in loop is declared in it: its type is missing", type_at)
+        if behind > 0 and self.kinds[behind] in NAME_KINDS and self.kinds[behind + 1] == "in":
             type_ref = self.type_ref()
         else:
             self.at = start
             return None
         name = self.expect_name()
-        if type_ref is not None:
-            self.declare_value(name.text)
+        self.declare_value(name.text)
         self.expect("in")
         collection_first = self.at
         collection = self.expression()

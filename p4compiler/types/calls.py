@@ -207,9 +207,7 @@ class Calls(Inference):
         for position, argument in enumerate(arguments):
             if argument.name is None:
                 if position >= len(parameters):
-                    self.type_error(
-                        f"'{name}' takes {len(parameters)} argument(s), not {len(arguments)}", argument
-                    )
+                    self.type_error(f"'{name}' takes {len(parameters)} argument(s), not {len(arguments)}", argument)
                     return None
                 index = position
             else:
@@ -220,9 +218,7 @@ class Calls(Inference):
                     return None
                 seen[text] = argument
                 if text not in index_of:
-                    self.type_error(
-                        f"'{name}' has no parameter '{text}'", argument.name, did_you_mean(text, index_of)
-                    )
+                    self.type_error(f"'{name}' has no parameter '{text}'", argument.name, did_you_mean(text, index_of))
                     return None
                 index = index_of[text]
             ordered[index] = argument.value
@@ -328,7 +324,9 @@ class Calls(Inference):
                 notes = [Note("the parameter is declared here", parameter.span)]
                 shown = model.substitute(formal, bindings)
                 self.type_error(
-                    f"the argument for '{parameter.name.text}' has type '{actual}', but '{shown}' is needed", value, notes
+                    f"the argument for '{parameter.name.text}' has type '{actual}', but '{shown}' is needed",
+                    value,
+                    notes,
                 )
                 fine = False
         if not fine:
@@ -367,9 +365,7 @@ class Calls(Inference):
             return False
         return True
 
-    def pass_argument(
-        self, parameter: ast.Parameter, type_: model.Type, value: ast.Expression, callee: Callee
-    ) -> None:
+    def pass_argument(self, parameter: ast.Parameter, type_: model.Type, value: ast.Expression, callee: Callee) -> None:
         """Check one argument against its parameter's direction and type, and convert it."""
         name = parameter.name.text
         if isinstance(value, ast.DontCare):
@@ -398,7 +394,11 @@ class Calls(Inference):
         if parameter.direction is ast.Direction.IN and isinstance(type_, model.StringType | model.VoidType):
             self.type_error(f"a value of type '{type_}' cannot be passed to a parameter with a direction", value)
             return
-        if parameter.direction is ast.Direction.NONE and not callee.runtime_arguments and not self.is_compile_time(value):
+        if (
+            parameter.direction is ast.Direction.NONE
+            and not callee.runtime_arguments
+            and not self.is_compile_time(value)
+        ):
             notes = [Note("the parameter has no direction", parameter.span)]
             self.type_error(f"the argument for '{name}' must be a compile-time constant", value, notes)
             return
@@ -432,7 +432,15 @@ class Calls(Inference):
 
     def action_callee(self, action: ast.Action) -> Callee:
         return Callee(
-            CallKind.ACTION, action, None, action.name.text, action.parameters, (), model.VOID, {}, runtime_arguments=True
+            CallKind.ACTION,
+            action,
+            None,
+            action.name.text,
+            action.parameters,
+            (),
+            model.VOID,
+            {},
+            runtime_arguments=True,
         )
 
     # -- members
@@ -562,9 +570,7 @@ class Calls(Inference):
 
     def _apply_block(self, expression: ast.Call, member: ast.Member, base: model.ObjectType) -> model.Type:
         if member.member.text != "apply":
-            self.type_error(
-                f"a {describe(base.declaration)} has no method '{member.member.text}'", member.member
-            )
+            self.type_error(f"a {describe(base.declaration)} has no method '{member.member.text}'", member.member)
             self._type_arguments_anyway(expression)
             return model.UNKNOWN
         return self.apply_block(expression, base, expression.arguments, expression.type_arguments, member)
@@ -591,7 +597,14 @@ class Calls(Inference):
         bindings = dict(zip(declaration.type_parameters, base.arguments, strict=False))
         type_parameters = () if base.arguments else declaration.type_parameters
         callee = Callee(
-            kind, declaration, None, declaration.name.text, declaration.parameters, type_parameters, model.VOID, bindings
+            kind,
+            declaration,
+            None,
+            declaration.name.text,
+            declaration.parameters,
+            type_parameters,
+            model.VOID,
+            bindings,
         )
         return self.finish_call(node, callee, arguments, type_arguments, at)
 
@@ -705,7 +718,9 @@ class Calls(Inference):
         if not isinstance(base, model.ObjectType) or isinstance(
             base.declaration, ast.ParserTypeDeclaration | ast.ControlTypeDeclaration
         ):
-            what = "it is only a type: it has no body" if isinstance(base, model.ObjectType) else "it has no constructor"
+            what = (
+                "it is only a type: it has no body" if isinstance(base, model.ObjectType) else "it has no constructor"
+            )
             self.type_error(f"'{base}' cannot be instantiated: {what}", at)
             return model.UNKNOWN
         declaration = base.declaration
@@ -756,9 +771,11 @@ class Calls(Inference):
         )
         if isinstance(declaration, ast.Parser | ast.Control):
             # The type parameters of a parser or control may be left open where its package or its use decides.
-            used = [v for v in callee.type_parameters if any(
-                model.mentions_variables(self.resolved_type_of.get(p, model.UNKNOWN), {v}) for p in parameters
-            )]
+            used = [
+                v
+                for v in callee.type_parameters
+                if any(model.mentions_variables(self.resolved_type_of.get(p, model.UNKNOWN), {v}) for p in parameters)
+            ]
             bindings.update({v: model.DONT_CARE for v in callee.type_parameters if v not in used})
             callee.type_parameters = tuple(used)
         result = self.finish_call(node, callee, arguments, (), at)

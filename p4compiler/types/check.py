@@ -18,6 +18,7 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
         if diagnostics.full:
             break
         checker.declaration(declaration)
+    checker.finish()
     if checker.checked.main is None and not diagnostics.has_errors:
         diagnostics.warning(Kind.MISSING, "the program has no 'main'", None)
     return checker.checked

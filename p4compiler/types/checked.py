@@ -68,7 +68,7 @@ class CheckedProgram:
             instantiation's with its type arguments, inferred ones too; a value set's is a SetType).
         call_of: of every Call and DirectApplication, and for an Instantiation its constructor call.
         enum_value_of: the number of each serializable enum's member (its underlying type's width applied).
-        loop_variable_of: what a for-in loop assigns: a Variable made for it if the loop declares one, else the declared one.
+        loop_variable_of: the variable that a for-in loop declares, made for it (paths in its body refer to it).
         errors, match_kinds: all members in order of declaration.
         fields_of: `model.StructLikeType` → its fields with type arguments substituted.
         main: the package instantiated as `main`, if there is one.
@@ -84,6 +84,6 @@ class CheckedProgram:
     fields_of: dict[model.StructLikeType, tuple[model.FieldType, ...]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     match_kinds: list[str] = field(default_factory=list)
-    loop_variable_of: dict[ast.ForIn, ast.Variable | ast.Parameter] = field(default_factory=dict)
+    loop_variable_of: dict[ast.ForIn, ast.Variable] = field(default_factory=dict)
     enum_value_of: dict[ast.EnumMember, int] = field(default_factory=dict)
     main: ast.Instantiation | None = None

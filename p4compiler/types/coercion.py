@@ -98,9 +98,7 @@ class Coercion(TypeResolver):
         return True
 
     def _retype_operands(self, expression: ast.Unary | ast.Binary, target: model.BitsType) -> None:
-        operands = (
-            (expression.operand,) if isinstance(expression, ast.Unary) else (expression.left, expression.right)
-        )
+        operands = (expression.operand,) if isinstance(expression, ast.Unary) else (expression.left, expression.right)
         for operand in operands:
             if isinstance(self.type_of.get(operand), model.InfIntType):
                 self._coerce_number(operand, target)
@@ -172,9 +170,7 @@ class Coercion(TypeResolver):
         if isinstance(target, model.SetType):
             return self._coerce_struct(expression, target.element, what)
         if not isinstance(target, model.StructType | model.HeaderType):
-            self.type_error(
-                f"a structure-valued expression cannot be used as a {what} of type '{target}'", expression
-            )
+            self.type_error(f"a structure-valued expression cannot be used as a {what} of type '{target}'", expression)
             return False
         wanted = {field.name: field for field in self.fields(target)}
         fine = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from p4compiler.diagnostics import Diagnostics, Kind, Note, did_you_mean
@@ -65,6 +65,10 @@ class CheckContext:
         """Convert the (already typed) expression implicitly to `target`, or report that it cannot be."""
         raise NotImplementedError
 
+    def check_annotations(self, annotations: Sequence[ast.Annotation]) -> None:
+        """Check what is written in annotations."""
+        raise NotImplementedError
+
     def is_compile_time(self, expression: ast.Expression) -> bool:
         """The value of the (typed) expression is known at compile time, or when constructors are evaluated."""
         raise NotImplementedError
@@ -85,6 +89,8 @@ class CheckContext:
     def declare(self, declaration: ast.Declaration) -> None:
         """Add a name to the innermost scope; a second one of that name there is an error, except for overloads."""
         name = declaration.name.text
+        if declaration.annotations:
+            self.check_annotations(declaration.annotations)
         if name == "_":
             return
         names = self.scope.names
@@ -108,7 +114,16 @@ class CheckContext:
 
     def warn_of_shadowing(self, declaration: ast.Declaration) -> None:
         outer = self.scope.outer.find(declaration.name.text) if self.scope.outer else None
-        if isinstance(outer, ast.Declaration) and isinstance(
+        if isinstance(outer, ast.Parameter) and not (
+            isinstance(declaration, ast.Parameter) or self.place in (Place.PARSER, Place.CONTROL)
+        ):
+            self.error(
+                Kind.SHADOW,
+                f"'{declaration.name.text}' hides a parameter of that name",
+                declaration.name,
+                [Note("the parameter", outer.name.span)],
+            )
+        elif isinstance(outer, ast.Declaration) and isinstance(
             outer, ast.Variable | ast.Constant | ast.Parameter | ast.Instantiation | ast.Action | ast.Table
         ):
             self.diagnostics.warning(
@@ -136,14 +151,10 @@ class CheckContext:
         found = self.checked.fields_of.get(struct)
         if found is None:
             declaration = struct.declaration
-            assert isinstance(
-                declaration, ast.StructDeclaration | ast.HeaderDeclaration | ast.HeaderUnionDeclaration
-            )
+            assert isinstance(declaration, ast.StructDeclaration | ast.HeaderDeclaration | ast.HeaderUnionDeclaration)
             bindings = dict(zip(declaration.type_parameters, struct.arguments, strict=False))
             found = tuple(
-                model.FieldType(
-                    f.name.text, model.substitute(self.resolved_type_of.get(f, model.UNKNOWN), bindings), f
-                )
+                model.FieldType(f.name.text, model.substitute(self.resolved_type_of.get(f, model.UNKNOWN), bindings), f)
                 for f in declaration.fields
             )
             self.checked.fields_of[struct] = found

@@ -9,15 +9,36 @@ from p4compiler.diagnostics import Kind, Note
 from p4compiler.syntax import ast
 from p4compiler.types import constants, model
 from p4compiler.types.context import Place
+from p4compiler.types.control_plane_names import check_control_plane_names
 from p4compiler.types.inference import is_optional
 from p4compiler.types.parsers import Parsers
 from p4compiler.types.resolve import STRUCT_LIKE, field_problem
-from p4compiler.types.scope import Scope
+from p4compiler.types.scope import TYPE_DECLARATIONS, Scope
 
 
 class Declarations(Parsers):
     def declaration(self, declaration: ast.Declaration) -> None:
         _CHECKERS[declaration.__class__](self, declaration)
+
+    def finish(self) -> None:
+        """What can only be said at the end of the program."""
+        main = self.top.names.get("main")
+        if isinstance(main, TYPE_DECLARATIONS) or isinstance(main, ast.Constant):
+            self.error(Kind.INVALID, "'main' must be an instance of a package", main.name)
+        no_action = self.top.names.get("NoAction")
+        if no_action is not None and not (isinstance(no_action, ast.Action) and not no_action.parameters):
+            first = no_action[0] if isinstance(no_action, list) else no_action
+            self.error(
+                Kind.UNSUPPORTED_ON_TARGET, "'NoAction' must be an action without parameters, as in core.p4", first.name
+            )
+        for table in self.tables_without_default:
+            if no_action is None:
+                self.error(
+                    Kind.UNSUPPORTED_ON_TARGET,
+                    f"table '{table.name.text}' needs action 'NoAction' as its default; is core.p4 included?",
+                    table.name,
+                )
+        check_control_plane_names(self.checked, self.diagnostics)
 
     # -- types
 
@@ -36,12 +57,14 @@ class Declarations(Parsers):
         varbit: ast.Field | None = None
         for field in declaration.fields:
             field_type = self.resolve(field.type)
-            problem = field_problem(type_, field_type)
+            problem = field_problem(type_, field_type) or self.struct_in_header_problem(type_, field_type)
             if problem is None and self.mentions_dont_care(field_type):
                 problem = "'_' cannot be a part of a field's type"
             if problem is not None:
                 self.type_error(f"field '{field.name.text}': {problem}", field.type)
                 field_type = model.UNKNOWN
+            if field.annotations:
+                self.check_annotations(field.annotations)
             if field.name.text in seen:
                 self.duplicate(field, seen[field.name.text])
             seen.setdefault(field.name.text, field)
@@ -164,15 +187,17 @@ class Declarations(Parsers):
                 self.type_error(f"a parameter of type '{type_}' has no direction", parameter)
             elif owner == "action":
                 self.type_error(f"an action cannot have a parameter of type '{type_}'", parameter.type)
-        if any(a.name == "optional" for a in parameter.annotations) and owner in ("function", "parser", "control"):
+        if any(a.name == "optional" for a in parameter.annotations) and (
+            owner == "function" or (constructor and owner in ("parser", "control"))
+        ):
             self.error(Kind.INVALID, f"a {owner} cannot have optional parameters", parameter)
-        if isinstance(type_, model.ObjectType) and not constructor and not isinstance(
-            type_.declaration, ast.ExternDeclaration
+        if (
+            isinstance(type_, model.ObjectType)
+            and not isinstance(type_.declaration, ast.ExternDeclaration)
+            and (not constructor or owner == "constructor")
         ):
             self.type_error(f"a parameter cannot have type '{type_}'", parameter.type)
-        elif isinstance(type_, model.ObjectType) and isinstance(
-            type_.declaration, ast.Parser | ast.Control
-        ):
+        elif isinstance(type_, model.ObjectType) and isinstance(type_.declaration, ast.Parser | ast.Control):
             self.type_error(f"a parameter cannot have type '{type_}': it has a body", parameter.type)
 
     def _default_value(self, parameter: ast.Parameter, type_: model.Type) -> None:
@@ -204,6 +229,8 @@ class Declarations(Parsers):
             self.type_error(f"a value of type '{return_type}' cannot be returned", prototype.return_type)
         elif owner == "function" and isinstance(return_type, model.ObjectType | model.SetType):
             self.type_error(f"a value of type '{return_type}' cannot be returned", prototype.return_type)
+        elif owner == "method" and prototype.is_abstract and isinstance(return_type, model.InfIntType):
+            self.type_error("an abstract method cannot return 'int'", prototype.return_type)
         self.parameters(prototype.parameters, owner)
 
     def extern_function(self, declaration: ast.ExternFunction) -> None:
@@ -367,7 +394,7 @@ class Declarations(Parsers):
             reference = reference.element
         type_ = self.construct(instantiation, reference, instantiation.arguments, reference)
         if array is not None:
-            self.error(Kind.UNSUPPORTED, "arrays of instances are not supported", array)
+            type_ = self._array_of_instances(array, type_)
         self.resolved_type_of[instantiation] = type_
         self.resolved_type_of[instantiation.type] = type_
         if isinstance(type_, model.ObjectType):
@@ -379,6 +406,20 @@ class Declarations(Parsers):
                 self.checked.main = instantiation
             elif not isinstance(type_, model.UnknownType):
                 self.type_error("'main' must be an instance of a package", instantiation.name)
+
+    def _array_of_instances(self, array: ast.StackTypeRef, element: model.Type) -> model.Type:
+        """`E(…)[n] name;`: an array of externs, an extension that p4c has too."""
+        self.expression(array.size)
+        size = self.number_of(array.size)
+        if isinstance(element, model.UnknownType):
+            return element
+        if not isinstance(element, model.ObjectType) or not isinstance(element.declaration, ast.ExternDeclaration):
+            self.type_error(f"there can be no array of '{element}'", array)
+        elif size is None or size <= 0:
+            self.type_error("the size of an array must be a positive constant", array.size)
+        else:
+            return model.StackType(element, size)
+        return model.UNKNOWN
 
     def _instance_place(self, instantiation: ast.Instantiation, type_: model.ObjectType) -> None:
         declaration = type_.declaration
@@ -447,9 +488,7 @@ class Declarations(Parsers):
         self.function_body(function)
         self.scope = outer
 
-    def _same_signature(
-        self, function: ast.Function, method: ast.FunctionPrototype, bindings: model.Bindings
-    ) -> None:
+    def _same_signature(self, function: ast.Function, method: ast.FunctionPrototype, bindings: model.Bindings) -> None:
         notes = [Note("the abstract method", method.span)]
         mine, wanted = function.prototype.parameters, method.parameters
         missing = wanted[len(mine) :]
@@ -460,7 +499,9 @@ class Declarations(Parsers):
             type_ = self.resolved_type_of.get(one, model.UNKNOWN)
             needed = model.substitute(self.resolved_type_of.get(other, model.UNKNOWN), bindings)
             if one.direction is not other.direction:
-                self.type_error(f"parameter '{one.name.text}' has another direction than the abstract method's", one, notes)
+                self.type_error(
+                    f"parameter '{one.name.text}' has another direction than the abstract method's", one, notes
+                )
             elif not self.unify(needed, type_, {}, set()):
                 self.type_error(f"parameter '{one.name.text}' has type '{type_}', but must have '{needed}'", one, notes)
         returned = self.resolved_type_of.get(function.prototype.return_type, model.UNKNOWN)

@@ -204,7 +204,10 @@ class Expressions(Calls):
             case model.EnumType(declaration):
                 if name not in self.enum_members.get(declaration, {}):
                     self.not_found(
-                        f"member of enum '{type_}'", name, expression.member.span, self.enum_members.get(declaration, {})
+                        f"member of enum '{type_}'",
+                        name,
+                        expression.member.span,
+                        self.enum_members.get(declaration, {}),
                     )
                     return type_
                 self.constant_of[expression] = name

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from p4compiler.syntax import ast
 from p4compiler.types import model
-from p4compiler.types.operators import Operators
+from p4compiler.types.annotations import Annotations
 
 BLOCKS = (ast.Parser, ast.Control, ast.ParserTypeDeclaration, ast.ControlTypeDeclaration, ast.PackageTypeDeclaration)
 
 
-class Inference(Operators):
-    def unify(self, formal: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]) -> bool:
+class Inference(Annotations):
+    def unify(
+        self, formal: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> bool:
         """Bind the variables in `free` that occur in `formal`, so that it equals `actual`; False if it cannot.
 
         A number without a width binds nothing (another argument may give the width), and whatever is unknown fits.

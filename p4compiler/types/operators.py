@@ -151,9 +151,7 @@ class Operators(Coercion):
             self._take_number(right, right_type)
             if left_type == right_type:
                 return model.BOOL
-        literal = (
-            model.InfIntType | model.AnonymousStructType | model.DontCareType
-        )
+        literal = model.InfIntType | model.AnonymousStructType | model.DontCareType
         if isinstance(right_type, literal) or isinstance(right, ast.ListExpression | ast.InvalidHeader):
             if self._comparable(right, right_type, left_type) and not isinstance(left_type, model.InfIntType):
                 self.coerce(right, left_type, "right operand")
@@ -184,9 +182,7 @@ class Operators(Coercion):
             self.constant_of[expression] = stops
         return model.BOOL
 
-    def _numbers(
-        self, expression: ast.Binary, left_type: model.Type, right_type: model.Type, what: str
-    ) -> model.Type:
+    def _numbers(self, expression: ast.Binary, left_type: model.Type, right_type: model.Type, what: str) -> model.Type:
         """The common number type of both operands, a literal taking the other's width."""
         left, right = expression.left, expression.right
         left_number = self.underlying_number(left, left_type)
@@ -365,7 +361,9 @@ class Operators(Coercion):
             case model.NewType(_, underlying), _:
                 return self.can_cast(underlying, target, operand)
             case _, model.NewType(_, underlying):
-                return self.can_cast(source, underlying, operand)
+                return source == underlying or (
+                    isinstance(source, model.InfIntType | model.EnumType) and self.can_cast(source, underlying, operand)
+                )
             case model.EnumType(_, underlying), _ if underlying is not None:
                 return self.can_cast(underlying, target, operand)
             case _, model.EnumType(_, underlying) if underlying is not None:

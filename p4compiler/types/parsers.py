@@ -72,7 +72,10 @@ class Parsers(Tables):
         for case in select.cases:
             if default is not None:
                 self.warning(
-                    Kind.PARSER_TRANSITION, "this case is never reached", case, [Note("everything goes here", default.span)]
+                    Kind.PARSER_TRANSITION,
+                    "this case is never reached",
+                    case,
+                    [Note("everything goes here", default.span)],
                 )
             self.match_keyset(case.keyset, types, "select value")
             self._no_calls(case.keyset)
@@ -101,12 +104,7 @@ class Parsers(Tables):
                 return self._selectable(underlying)
         return isinstance(
             type_,
-            model.BitsType
-            | model.BoolType
-            | model.EnumType
-            | model.ErrorType
-            | model.UnknownType
-            | model.TypeVariable,
+            model.BitsType | model.BoolType | model.EnumType | model.ErrorType | model.UnknownType | model.TypeVariable,
         )
 
     def _no_calls(self, keyset: ast.Expression) -> None:
@@ -145,9 +143,7 @@ class Parsers(Tables):
             implicit = any(states[name].transition is None for name in reached if name in states)
             unknown = any(name not in states for name in reached)
             if not implicit and not unknown:
-                self.error(
-                    Kind.UNREACHABLE, f"parser '{parser.name.text}' never reaches accept or reject", parser.name
-                )
+                self.error(Kind.UNREACHABLE, f"parser '{parser.name.text}' never reaches accept or reject", parser.name)
         if "start" in states:
             for name, state in states.items():
                 if name not in reached:

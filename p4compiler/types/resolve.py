@@ -115,7 +115,9 @@ class TypeResolver(CheckContext):
             self.type_error(f"a width cannot be negative: {value}", expression)
             return None
         if value > MAX_WIDTH:
-            self.error(Kind.OVERLIMIT, f"width {value} is larger than the largest supported one, {MAX_WIDTH}", expression)
+            self.error(
+                Kind.OVERLIMIT, f"width {value} is larger than the largest supported one, {MAX_WIDTH}", expression
+            )
             return None
         return value
 
@@ -141,9 +143,7 @@ class TypeResolver(CheckContext):
         if isinstance(element, model.ObjectType | model.VoidType | model.StringType | model.InfIntType | model.SetType):
             self.type_error(f"an array cannot have elements of type '{element}'", reference)
 
-    def _named(
-        self, reference: ast.NamedTypeRef, arguments: tuple[model.Type, ...], bare_generic: bool
-    ) -> model.Type:
+    def _named(self, reference: ast.NamedTypeRef, arguments: tuple[model.Type, ...], bare_generic: bool) -> model.Type:
         scope = self.top if reference.absolute else self.scope
         declaration = scope.find(reference.name)
         if declaration is None:
@@ -211,9 +211,18 @@ class TypeResolver(CheckContext):
         if any(isinstance(a, model.DontCareType) for a in type_.arguments):
             return
         for field in self.fields(type_):
-            problem = field_problem(type_, field.type)
+            problem = field_problem(type_, field.type) or self.struct_in_header_problem(type_, field.type)
             if problem:
                 self.type_error(f"field '{field.name}' of '{type_}': {problem}", reference)
+
+    def struct_in_header_problem(self, holder: model.StructLikeType, type_: model.Type) -> str | None:
+        """Why a header cannot have a field of that struct type: something deep inside of it does not fit."""
+        if isinstance(holder, model.HeaderType) and isinstance(type_, model.StructType):
+            for field in self.fields(type_):
+                problem = field_problem(holder, field.type) or self.struct_in_header_problem(holder, field.type)
+                if problem is not None:
+                    return problem
+        return None
 
     def _type_names(self) -> list[str]:
         found = []

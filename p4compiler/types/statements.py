@@ -40,7 +40,12 @@ class Statements(Expressions):
         type_ = self.resolve(variable.type)
         if isinstance(
             type_,
-            model.ObjectType | model.VoidType | model.StringType | model.MatchKindType | model.SetType | model.DontCareType,
+            model.ObjectType
+            | model.VoidType
+            | model.StringType
+            | model.MatchKindType
+            | model.SetType
+            | model.DontCareType,
         ):
             self.type_error(f"a variable cannot have type '{type_}'", variable.type)
             type_ = model.UNKNOWN
@@ -217,22 +222,12 @@ class Statements(Expressions):
                 self.type_error(f"a loop cannot go over a value of type '{collection}'", statement.collection)
                 element = model.UNKNOWN
         self.scope = outer = Scope(self.scope)
-        if statement.type is not None:
-            type_ = self.resolve(statement.type)
-            self._check_loop_variable(statement, type_, element)
-            variable = ast.Variable(statement.name.span, (), statement.name, statement.type, None)
-            self.resolved_type_of[variable] = type_
-            self.checked.loop_variable_of[statement] = variable
-            self.declare(variable)
-        else:
-            path = ast.PathExpression(statement.name.span, statement.name.text)
-            type_ = self.expression(path)
-            if not isinstance(type_, model.UnknownType) and not self.is_lvalue(path):
-                self._not_assignable(path)
-            declaration = self.checked.declaration_of.get(path)
-            if isinstance(declaration, ast.Variable | ast.Parameter):
-                self.checked.loop_variable_of[statement] = declaration
-            self._check_loop_variable(statement, type_, element)
+        type_ = self.resolve(statement.type)
+        self._check_loop_variable(statement, type_, element)
+        variable = ast.Variable(statement.name.span, (), statement.name, statement.type, None)
+        self.resolved_type_of[variable] = type_
+        self.checked.loop_variable_of[statement] = variable
+        self.declare(variable)
         self._loop_body(statement.body)
         assert outer.outer is not None
         self.scope = outer.outer
@@ -248,7 +243,9 @@ class Statements(Expressions):
                 self.type_of[collection] = model.SetType(type_)
             return
         if type_ != element:
-            self.type_error(f"the loop's variable has type '{type_}', but the elements are of type '{element}'", statement.name)
+            self.type_error(
+                f"the loop's variable has type '{type_}', but the elements are of type '{element}'", statement.name
+            )
 
     def _loop_body(self, body: ast.Statement) -> None:
         self.loop_depth += 1
@@ -276,7 +273,9 @@ class Statements(Expressions):
         for index, case in enumerate(statement.cases):
             if isinstance(case.label, ast.DefaultLiteral):
                 if seen_default is not None:
-                    self.error(Kind.DUPLICATE, "a second 'default' label", case.label, [Note("the first", seen_default.span)])
+                    self.error(
+                        Kind.DUPLICATE, "a second 'default' label", case.label, [Note("the first", seen_default.span)]
+                    )
                 elif index != len(statement.cases) - 1:
                     self.error(Kind.INVALID, "'default' must be the last label", case.label)
                 seen_default = case.label
@@ -310,19 +309,19 @@ class Statements(Expressions):
                 notes = [Note("the table is declared here", table.name.span)]
                 self.type_error(f"'{label.name}' is not an action of table '{table.name.text}'", label, notes)
             elif action in seen:
-                self.error(Kind.DUPLICATE, f"a second label '{label.name}'", label, [Note("the first", seen[action].span)])
+                self.error(
+                    Kind.DUPLICATE, f"a second label '{label.name}'", label, [Note("the first", seen[action].span)]
+                )
             seen.setdefault(action, label)
 
     def _switch_on_value(self, statement: ast.Switch, type_: model.Type) -> None:
         if isinstance(type_, model.UnknownType):
             pass
-        elif not isinstance(self.underlying_of(type_), model.BitsType | model.EnumType | model.ErrorType | model.BoolType):
+        elif not isinstance(
+            self.underlying_of(type_), model.BitsType | model.EnumType | model.ErrorType | model.BoolType
+        ):
             self.type_error(f"a switch cannot select by a value of type '{type_}'", statement.selector)
             type_ = model.UNKNOWN
-        elif "exact" not in self.match_kind_members:
-            self.error(
-                Kind.NOT_FOUND, "match kind 'exact' is not declared, but a switch needs it; is core.p4 included?", statement
-            )
         seen: dict[object, ast.Expression] = {}
         for case in statement.cases:
             label = case.label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p4compiler.diagnostics import Kind, Note
+from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CallKind, ResolvedCall
@@ -17,25 +17,46 @@ POSITIVE_PROPERTIES = ("size", "priority_delta")
 
 
 class Tables(Keysets):
+    def __init__(self, program: ast.Program, diagnostics: Diagnostics) -> None:
+        super().__init__(program, diagnostics)
+        self.tables_without_default: list[ast.Table] = []
+
     def table(self, table: ast.Table) -> None:
         outer_place, outer_table = self.place, self.current_table
         self.place, self.current_table = Place.TABLE, table
         self.resolved_type_of[table] = model.ObjectType(table)
+        self._order(table)
         for key in table.keys or ():
             self._key(key)
         for reference in table.actions:
             self._action_in_list(table, reference)
         self._duplicate_actions(table)
-        if table.entries is not None:
-            self._entries(table, table.entries)
         for item in table.properties:
             self._property(table, item)
+        if table.entries is not None:
+            self._entries(table, table.entries)
+        if not any(item.name.text == "default_action" for item in table.properties):
+            self.tables_without_default.append(table)
         self.place, self.current_table = outer_place, outer_table
         self.declare(table)
 
     # -- keys
 
+    def _order(self, table: ast.Table) -> None:
+        """Entries stand behind the keys they match, actions before the calls of them."""
+        entries = table.entries[0] if table.entries else None
+        if entries is not None and table.keys and _before(entries, table.keys[0]):
+            self.type_error("the entries must stand behind the key", entries, [Note("the key", table.keys[0].span)])
+        for item in table.properties:
+            if item.name.text == "default_action" and table.actions and _before(item, table.actions[0]):
+                notes = [Note("the actions", table.actions[0].span)]
+                self.type_error("the default action must stand behind the actions", item, notes)
+
     def _key(self, key: ast.TableKey) -> None:
+        if key.annotations:
+            self.check_annotations(key.annotations)
+        if not has_name(key.expression) and not any(a.name == "name" for a in key.annotations):
+            self.error(Kind.EXPECTED, "a key that is computed needs a '@name' for the control plane", key.expression)
         type_ = self.expression(key.expression)
         name = key.match_kind.text
         if name not in self.match_kind_members:
@@ -88,7 +109,9 @@ class Tables(Keysets):
                 if directional and parameter.default is None:
                     notes = [Note("the parameter is declared here", parameter.span)]
                     self.type_error(
-                        f"no argument for parameter '{parameter.name.text}' of action '{action.name.text}'", reference, notes
+                        f"no argument for parameter '{parameter.name.text}' of action '{action.name.text}'",
+                        reference,
+                        notes,
                     )
                 continue
             self.expression(value)
@@ -117,9 +140,7 @@ class Tables(Keysets):
                 continue
             if action in seen:
                 notes = [Note("the first one is here", seen[action].span)]
-                self.error(
-                    Kind.DUPLICATE, f"action '{reference.action.name}' is listed twice", reference.action, notes
-                )
+                self.error(Kind.DUPLICATE, f"action '{reference.action.name}' is listed twice", reference.action, notes)
             seen.setdefault(action, reference)
 
     def _action_call(
@@ -187,9 +208,7 @@ class Tables(Keysets):
         value = item.value
         if isinstance(value, ast.PathExpression):
             path, arguments = value, ()
-        elif (
-            isinstance(value, ast.Call) and isinstance(value.callee, ast.PathExpression) and not value.type_arguments
-        ):
+        elif isinstance(value, ast.Call) and isinstance(value.callee, ast.PathExpression) and not value.type_arguments:
             path, arguments = value.callee, value.arguments
         else:
             self.type_error("the default action must be an action, perhaps with arguments", value)
@@ -211,6 +230,47 @@ class Tables(Keysets):
             if self.diagnostics.full:
                 return
             self._entry(table, entry, types)
+        if not table.entries_const:
+            self._priorities(table, entries)
+        self._duplicate_entries(table, entries)
+
+    def _priorities(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> None:
+        """Which entries need a priority, and that the ones in between can be counted out (section 14.2.1.4)."""
+        given = [entry for entry in entries if entry.priority is not None]
+        if not given:
+            return
+        if not any(key.match_kind.text in ("ternary", "range", "optional") for key in table.keys or ()):
+            self.error(Kind.UNSUPPORTED, "entries of a table with such keys have no priority", given[0])
+            return
+        if entries[0].priority is None:
+            self.error(Kind.EXPECTED, "the first entry needs a priority, because another one has it", entries[0])
+            return
+        values = {item.name.text: item.value for item in table.properties}
+        largest = self.constant(values["largest_priority_wins"]) if "largest_priority_wins" in values else True
+        step = self.number_of(values["priority_delta"]) if "priority_delta" in values else 1
+        priority = 0
+        for entry in entries:
+            if entry.priority is not None:
+                priority = self.number_of(entry.priority) or 0
+            else:
+                priority += -(step or 1) if largest else (step or 1)
+            if not 0 <= priority < 1 << 32:
+                self.error(Kind.OVERLIMIT, f"this entry's priority would be {priority}", entry)
+                return
+
+    def _duplicate_entries(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> None:
+        if any(key.match_kind.text not in ("exact", "selector") for key in table.keys or ()):
+            return
+        seen: dict[tuple[object, ...], ast.TableEntry] = {}
+        for entry in entries:
+            elements = entry.keys.elements if isinstance(entry.keys, ast.TupleSet) else (entry.keys,)
+            values = tuple(self.operand_value(element) for element in elements)
+            if any(not isinstance(value, int | str) for value in values):
+                continue
+            if values in seen:
+                notes = [Note("the first one is here", seen[values].span)]
+                self.error(Kind.KEYS, "a second entry with these keys", entry, notes)
+            seen.setdefault(values, entry)
 
     def _entry(self, table: ast.Table, entry: ast.TableEntry, types: Sequence[model.Type]) -> None:
         keys = table.keys or ()
@@ -219,7 +279,9 @@ class Tables(Keysets):
             if not isinstance(type_, model.UnknownType) and self.number_of(entry.priority) is None:
                 self.type_error("an entry's priority must be a compile-time number", entry.priority)
             elif table.entries_const:
-                self.error(Kind.INVALID, "the entries of a constant list are ordered: they have no priority", entry.priority)
+                self.error(
+                    Kind.INVALID, "the entries of a constant list are ordered: they have no priority", entry.priority
+                )
         if self.match_keyset(entry.keys, types, "key"):
             elements = entry.keys.elements if isinstance(entry.keys, ast.TupleSet) else (entry.keys,)
             for key, element in zip(keys, elements, strict=False):
@@ -259,6 +321,27 @@ class Tables(Keysets):
         inverse = ~mask & ((1 << type_.width) - 1)
         if inverse & (inverse + 1):
             self.type_error(f"the mask {mask:#x} of an lpm key is not a prefix", element.right)
+
+
+def _before(one: ast.Node, other: ast.Node) -> bool:
+    return one.span.file is other.span.file and one.span.start < other.span.start
+
+
+def has_name(expression: ast.Expression) -> bool:
+    """The control plane's name of a key can be taken from the way it is written."""
+    match expression:
+        case ast.PathExpression() | ast.IntegerLiteral():
+            return True
+        case ast.Member() | ast.Slice():
+            return has_name(expression.base)
+        case ast.Index():
+            return has_name(expression.base) and has_name(expression.index)
+        case ast.Call():
+            callee = expression.callee
+            return isinstance(callee, ast.Member) and callee.member.text == "isValid" and has_name(callee.base)
+        case ast.Binary():
+            return expression.operator is ast.BinaryOperator.AND and has_name(expression.left)
+    return False
 
 
 def same_text(left: ast.Expression, right: ast.Expression) -> bool:

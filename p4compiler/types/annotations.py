@@ -1,0 +1,57 @@
+"""Checking of annotations: what the language itself knows of them (specification, section 20)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p4compiler.diagnostics import Kind, Note
+from p4compiler.syntax import ast
+from p4compiler.types import model
+from p4compiler.types.operators import Operators
+
+
+class Annotations(Operators):
+    def check_annotations(self, annotations: Sequence[ast.Annotation]) -> None:
+        seen: dict[str, ast.Annotation] = {}
+        for annotation in annotations:
+            earlier = seen.get(annotation.name)
+            if earlier is not None and (annotation.structured or earlier.structured):
+                notes = [Note("the first one is here", earlier.span)]
+                self.error(Kind.DUPLICATE, f"annotation '@{annotation.name}' is given twice", annotation, notes)
+            seen.setdefault(annotation.name, annotation)
+            if annotation.structured:
+                self._structured(annotation)
+            elif annotation.name == "name":
+                self._name(annotation)
+            elif annotation.name == "match":
+                self._match(annotation)
+
+    def _structured(self, annotation: ast.Annotation) -> None:
+        keys: dict[str, ast.Name] = {}
+        for pair in annotation.pairs:
+            if pair.name.text in keys:
+                self.duplicate(pair.name, keys[pair.name.text])
+            keys.setdefault(pair.name.text, pair.name)
+        for value in [*annotation.arguments, *(pair.value for pair in annotation.pairs)]:
+            type_ = self.expression(value)
+            if isinstance(type_, model.UnknownType):
+                continue
+            if not isinstance(type_, model.InfIntType | model.BitsType | model.StringType | model.BoolType):
+                self.type_error("a structured annotation holds numbers, strings and bools only", value)
+            elif self.constant(value) is None:
+                self.type_error("a structured annotation's value must be a compile-time constant", value)
+
+    def _name(self, annotation: ast.Annotation) -> None:
+        """`@name("…")`, perhaps of several strings joined."""
+        tokens = annotation.tokens or ()
+        fine = len(tokens) % 2 == 1 and all(
+            token.is_string if index % 2 == 0 else token.text == "++" for index, token in enumerate(tokens)
+        )
+        if not fine:
+            self.error(Kind.INVALID, "'@name' needs a string", annotation)
+
+    def _match(self, annotation: ast.Annotation) -> None:
+        """`@match(kind)` on a field of a value set's struct."""
+        tokens = annotation.tokens or ()
+        if len(tokens) != 1 or tokens[0].text not in self.match_kind_members:
+            self.type_error("'@match' needs a match kind", annotation)
