@@ -1,17 +1,148 @@
-"""The controller as a whole: `run` is what `kulvert controller` calls."""
+"""The controller as a whole: `run` is what `kulvert controller` calls. All wiring is in `Controller.__init__`."""
 
 from __future__ import annotations
 
-from controlplane.options import ControllerOptions, LogFormat, OptionsError
+import asyncio
+import contextlib
+import logging
+import signal
 
-__all__ = ["ControllerOptions", "LogFormat", "OptionsError", "run"]
+import watchfiles
+
+from controlplane.addresses import AddressError, Prefix, parse_prefix
+from controlplane.attachments import AttachmentsError, load_attachments
+from controlplane.desired.inputs import Settings
+from controlplane.health import HealthServer
+from controlplane.kube.apiserver import ApiServerSource, ClusterAccessError
+from controlplane.kube.folder import FolderSource
+from controlplane.kube.store import Store
+from controlplane.logs import set_up_logging
+from controlplane.metrics import Metrics
+from controlplane.options import ControllerOptions, LogFormat, OptionsError, host_port
+from controlplane.p4rt.session import SessionError, Target, Tls
+from controlplane.pipeline import PipelineError, load_pipeline
+from controlplane.reconcile import Reconciler
+
+__all__ = ["Controller", "ControllerOptions", "LogFormat", "OptionsError", "run"]
+
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """Everything, put together from the options.
+
+    Raises:
+        OptionsError: something that the options name cannot be used.
+    """
+
+    def __init__(self, options: ControllerOptions) -> None:
+        options.check()
+        try:
+            pipeline = load_pipeline(options.p4info, options.device_config)
+        except PipelineError as error:
+            raise OptionsError(str(error)) from None
+        settings = Settings(
+            options.node_name,
+            _prefixes(options.service_cidrs, "Service CIDR"),
+            _prefixes(options.cluster_cidrs, "cluster CIDR"),
+        )
+        tls = None
+        if options.tls_ca is not None:
+            tls = Tls(options.tls_ca, options.tls_cert, options.tls_key, options.tls_server_name)
+        target = Target(options.switch_address, options.device_id, options.election_id, tls)
+        self._options = options
+        self.store = Store()
+        self.metrics = Metrics()
+        self.reconciler = Reconciler(
+            self.store, settings, pipeline, target, self.metrics, options.batch_size, options.resync_seconds
+        )
+        self.health = HealthServer(self.metrics.registry, self.reconciler.not_ready)
+        self.source: FolderSource | ApiServerSource
+        if options.manifests is not None:
+            self.source = FolderSource(options.manifests, self.store)
+        else:
+            self.source = ApiServerSource(self.store, options.kubeconfig, options.kube_context)
+        if options.attachments is not None:
+            try:
+                self.reconciler.set_attachments(load_attachments(options.attachments))
+            except AttachmentsError as error:
+                raise OptionsError(str(error)) from None
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Run until `stop` (or, with `once`, until done); the exit code."""
+        options = self._options
+        tasks: list[asyncio.Task[None]] = []
+        if options.health_address is not None:
+            try:
+                await self.health.start(*host_port(options.health_address))
+            except OSError as error:
+                raise OptionsError(
+                    f"cannot serve health on {options.health_address}: {error.strerror or error}"
+                ) from None
+        try:
+            source_stop = asyncio.Event()
+            tasks.append(asyncio.create_task(self.source.run(source_stop), name="source"))
+            if options.attachments is not None and not options.once:
+                tasks.append(asyncio.create_task(self._watch_attachments(source_stop), name="attachments"))
+            main = asyncio.create_task(self.reconciler.run(stop, options.once), name="reconciler")
+            await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_EXCEPTION)
+            source_stop.set()
+            for task in tasks:
+                if task.done() and task.exception() is not None:
+                    main.cancel()
+                    await asyncio.gather(main, return_exceptions=True)
+                    raise task.exception()  # type: ignore[misc]
+            await main
+        except (SessionError, ClusterAccessError) as error:
+            log.error("%s", error)
+            return 1
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.health.close()
+        if options.once and (self.reconciler.problems or self.source.errors):
+            return 1
+        log.info("stopped; the switch keeps what it has")
+        return 0
+
+    async def _watch_attachments(self, stop: asyncio.Event) -> None:
+        """Follow the attachments file. A version that cannot be used is reported, and the last good one stays."""
+        path = self._options.attachments
+        assert path is not None
+        # The folder is watched, because editors and Kubernetes replace a file rather than write into it.
+        async for changes in watchfiles.awatch(
+            path.parent, stop_event=stop, debounce=200, step=20, recursive=False, rust_timeout=1000
+        ):
+            if path.name in {name.rpartition("/")[2] for _, name in changes} or path.is_symlink():
+                try:
+                    self.reconciler.set_attachments(load_attachments(path))
+                except AttachmentsError as error:
+                    log.error("%s; the last good version stays", error)
+
+
+def _prefixes(texts: tuple[str, ...], what: str) -> tuple[Prefix, ...]:
+    try:
+        return tuple(parse_prefix(text) for text in texts)
+    except AddressError as error:
+        raise OptionsError(f"{what}: {error}") from None
+
+
+async def _run(options: ControllerOptions) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+            loop.add_signal_handler(number, stop.set)
+    controller = Controller(options)
+    return await controller.run(stop)
 
 
 def run(options: ControllerOptions) -> int:
     """Run until SIGTERM or SIGINT (or, with `once`, until everything is written); the process's exit code.
 
     Raises:
-        OptionsError: before anything is started.
+        OptionsError: before anything is written; `str()` is one line for the user.
     """
-    options.check()
-    raise NotImplementedError
+    set_up_logging(options.log_format, options.log_level)
+    return asyncio.run(_run(options))

@@ -307,7 +307,8 @@ def _peer_matches(view: View, peers: tuple[Peer, ...] | None) -> list[Ternary | 
         if isinstance(peer, PodPeer) and peer.is_everyone:
             everyone = True
         else:
-            identities |= view.read(MATCHES, peer)
+            matches = view.read(MATCHES, peer)
+            identities |= matches
     found: list[Ternary | None] = []
     if everyone:
         found.append(Ternary("identity", POD_IDENTITY_BIT, POD_IDENTITY_BIT))

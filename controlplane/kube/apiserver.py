@@ -1,0 +1,270 @@
+"""A live API server as a source of Kubernetes state: list, then watch, for each kind.
+
+Configuration and credentials (kubeconfig, in-cluster, tokens that expire, exec plugins) are kubernetes-asyncio's; the objects are
+decoded from the raw JSON by msgspec, so that only the fields needed are ever made. The only module that talks to the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from kubernetes_asyncio import client, config
+from kubernetes_asyncio.config.config_exception import ConfigException
+
+from controlplane.kube.decode import DecodeError, decode, identify
+from controlplane.kube.objects import RESOURCES, KubeObject, ObjectRef, Resource, reference
+from controlplane.kube.store import Store
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 500
+WATCH_SECONDS = 300
+"""The server ends a watch after this long; it is resumed from the last resource version."""
+
+_IDLE_SECONDS = WATCH_SECONDS + 30
+_LIST_SECONDS = 60.0
+_FIRST_BACKOFF, _LAST_BACKOFF = 0.5, 30.0
+
+
+class ClusterAccessError(Exception):
+    """There is no usable configuration for an API server. `str()` is for people."""
+
+
+class _GoneError(Exception):
+    """410: the resource version is too old to go on from; list again."""
+
+
+class _RequestError(Exception):
+    """A request that failed; it is tried again."""
+
+
+class _ListMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[Any] | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: Any
+
+
+class ApiServerSource:
+    """Keeps a store equal to a cluster."""
+
+    def __init__(self, store: Store, kubeconfig: Path | None, context: str | None) -> None:
+        self._store = store
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._listed: set[str] = set()
+        self._reported: dict[ObjectRef, str] = {}
+
+    @property
+    def errors(self) -> list[str]:
+        """Objects that could not be read, at present."""
+        return [f"{ref}: {reason}" for ref, reason in self._reported.items()]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the cluster until `stop`. Raises ClusterAccessError; everything later is retried."""
+        configuration = client.Configuration()
+        try:
+            if self._kubeconfig is not None:
+                await config.load_kube_config(
+                    str(self._kubeconfig), context=self._context, client_configuration=configuration
+                )
+            else:
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            what = self._kubeconfig or "the in-cluster service account"
+            raise ClusterAccessError(f"cannot use {what}: {error}") from None
+        configuration.connection_pool_maxsize = 2 * len(RESOURCES)
+        async with client.ApiClient(configuration) as api:
+            tasks = [
+                asyncio.create_task(self._follow(api, resource), name=kind) for kind, resource in RESOURCES.items()
+            ]
+            stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done():
+                        task.result()
+            finally:
+                for task in (stopping, *tasks):
+                    task.cancel()
+                await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+    # -- one kind
+
+    async def _follow(self, api: client.ApiClient, resource: Resource) -> None:
+        backoff = _FIRST_BACKOFF
+        version = ""
+        while True:
+            try:
+                if not version:
+                    version = await self._list(api, resource)
+                async for seen in self._watch(api, resource, version):
+                    version = seen
+                    backoff = _FIRST_BACKOFF
+                continue  # the server ended the watch in good order
+            except _GoneError:
+                log.info("%s: the watch is too old to be resumed; listing again", resource.plural)
+                version = ""
+                continue
+            except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
+                log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), backoff)
+            await asyncio.sleep(backoff * random.uniform(0.8, 1.2))
+            backoff = min(2 * backoff, _LAST_BACKOFF)
+
+    async def _list(self, api: client.ApiClient, resource: Resource) -> str:
+        """Read all objects, page by page, and make them what the store holds; the resource version to watch from."""
+        objects: list[KubeObject] = []
+        unreadable: list[DecodeError] = []
+        token = ""
+        while True:
+            query = [("limit", str(PAGE_SIZE))] + ([("continue", token)] if token else [])
+            response = await self._get(api, resource, query, _LIST_SECONDS)
+            async with response:
+                page = msgspec.json.decode(await response.read(), type=_List)
+            for value in page.items or ():
+                try:
+                    objects.append(decode(value, resource))
+                except DecodeError as error:
+                    unreadable.append(error)
+            token = page.metadata.continue_
+            if not token:
+                break
+            await asyncio.sleep(0)
+        for ref in [ref for ref in self._reported if ref.kind == resource.kind]:
+            del self._reported[ref]
+        for failure in unreadable:
+            self._report(failure.ref, failure.reason)
+            kept = self._store.get(failure.ref)
+            if kept is not None:  # the last version that made sense stays
+                objects.append(kept)
+        for obj in objects:
+            self._report_malformed(obj)
+        self._store.replace(resource.kind, objects)
+        if resource.kind not in self._listed:
+            self._listed.add(resource.kind)
+            log.info("%s: %d listed", resource.plural, len(objects))
+            if len(self._listed) == len(RESOURCES):
+                self._store.mark_synced()
+        return page.metadata.resource_version
+
+    async def _watch(self, api: client.ApiClient, resource: Resource, version: str) -> AsyncIterator[str]:
+        """Apply the events after `version`; yields the version that each one leads to."""
+        query = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", str(WATCH_SECONDS)),
+        ]
+        response = await self._get(api, resource, query, _IDLE_SECONDS)
+        async with response:
+            async for line in _lines(response):
+                event = msgspec.json.decode(line, type=_Event)
+                if event.type == "ERROR":
+                    code = event.object.get("code") if isinstance(event.object, dict) else None
+                    if code == 410:
+                        raise _GoneError
+                    raise _RequestError(f"the watch failed: {_status_words(event.object)}")
+                if event.type != "BOOKMARK":
+                    self._apply(event, resource)
+                metadata = event.object.get("metadata") if isinstance(event.object, dict) else None
+                version = (metadata or {}).get("resourceVersion") or version
+                yield version
+
+    def _apply(self, event: _Event, resource: Resource) -> None:
+        if event.type == "DELETED":
+            named = {**event.object, "kind": resource.kind} if isinstance(event.object, dict) else event.object
+            ref = identify(named)
+            self._reported.pop(ref, None)
+            self._store.remove(ref)
+            return
+        try:
+            obj = decode(event.object, resource)
+        except DecodeError as error:
+            self._report(error.ref, error.reason)
+            return
+        self._reported.pop(reference(obj), None)
+        self._report_malformed(obj)
+        self._store.put(obj)
+
+    def _report_malformed(self, obj: KubeObject) -> None:
+        """A policy that cannot be read whole is derived all the same, closed; the derivation reports it."""
+        if getattr(obj, "malformed", None):
+            self._reported[reference(obj)] = "is malformed"
+
+    def _report(self, ref: ObjectRef, reason: str) -> None:
+        if self._reported.get(ref) != reason:
+            log.error("%s: %s; its last good version stays", ref, reason)
+        self._reported[ref] = reason
+
+    async def _get(
+        self, api: client.ApiClient, resource: Resource, query: list[tuple[str, str]], idle_seconds: float
+    ) -> aiohttp.ClientResponse:
+        """Send a GET, with the credentials of the moment. Raises _GoneError, _RequestError."""
+        headers: dict[str, str] = {"Accept": "application/json"}
+        await api.update_params_for_auth(headers, [], ["BearerToken"])
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_seconds)
+        session: aiohttp.ClientSession = api.rest_client.pool_manager
+        extra: dict[str, Any] = {}
+        if api.rest_client.server_hostname:
+            extra["server_hostname"] = api.rest_client.server_hostname
+        response = await session.get(
+            f"{api.configuration.host}{resource.path}",
+            params=query,
+            headers=headers,
+            timeout=timeout,
+            proxy=api.rest_client.proxy,
+            proxy_headers=api.rest_client.proxy_headers,
+            **extra,
+        )
+        if response.status == 200:
+            return response
+        body = (await response.read())[:2000]
+        response.release()
+        if response.status == 410:
+            raise _GoneError
+        raise _RequestError(f"the API server answers {response.status} {response.reason}: {_body_words(body)}")
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The lines of a streamed answer, however long; an unfinished last one is dropped."""
+    rest = bytearray()
+    async for chunk in response.content.iter_any():
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            rest += chunk[start:end]
+            if rest.strip():
+                yield bytes(rest)
+            rest.clear()
+            start = end + 1
+        rest += chunk[start:]
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _status_words(status: Any) -> str:
+    message = status.get("message") if isinstance(status, dict) else None
+    return str(message or status)[:300]
+
+
+def _body_words(body: bytes) -> str:
+    try:
+        return _status_words(msgspec.json.decode(body))
+    except msgspec.DecodeError:
+        return body.decode("utf-8", "replace").strip()[:300]

@@ -1,0 +1,332 @@
+"""Makes the switch hold what the ledger says: difference, capacity, writing, and what to do with each refusal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+
+from controlplane.desired.entities import Entity, EntityKey, describe
+from controlplane.desired.inputs import CONFIGURATION, Problem
+from controlplane.desired.ledger import Change, Ledger
+from controlplane.p4rt.allocate import Allocator, SpaceFullError
+from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity, group_key, member_key
+from controlplane.p4rt.recover import recover
+from controlplane.p4rt.sequence import Order, Update, UpdateType, sequence
+from controlplane.p4rt.session import Refusal, Session
+from p4base.lookup import P4InfoIndex
+from p4base.messages import p4r
+
+log = logging.getLogger(__name__)
+
+_RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+_DOES_NOT_FIT = "does not fit"
+
+
+class Written(msgspec.Struct):
+    """What one synchronization did, in updates."""
+
+    inserted: int = 0
+    modified: int = 0
+    deleted: int = 0
+    refused: int = 0
+    batches: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.inserted + self.modified + self.deleted
+
+    def __str__(self) -> str:
+        text = f"{self.inserted} inserted, {self.modified} modified, {self.deleted} deleted"
+        return text + (f", {self.refused} refused" if self.refused else "")
+
+
+class Synchronizer:
+    """What is installed, what could not be, and how to get from there to what is wanted."""
+
+    def __init__(self, index: P4InfoIndex, ledger: Ledger, batch_size: int) -> None:
+        self.allocator = Allocator()
+        self.codec = Codec(index, self.allocator)
+        self._index = index
+        self._ledger = ledger
+        self._order = Order(index)
+        self._batch_size = batch_size
+        self._installed: dict[bytes, bytes] = {}
+        self._counts: dict[int, int] = {}
+        self._capacity = _capacities(index)
+        self._failed: dict[EntityKey, str] = {}
+        self._stale: dict[bytes, WireEntity] = {}  # should be deleted and could not be
+        self._retained = False
+
+    # -- what people want to know
+
+    @property
+    def installed(self) -> int:
+        """How many entities the switch holds."""
+        return len(self._installed)
+
+    @property
+    def has_failures(self) -> bool:
+        return bool(self._failed or self._stale)
+
+    def occupancy(self) -> list[tuple[str, int, int]]:
+        """Name, entries and capacity of every table and action profile (its members) that holds something."""
+        return sorted(
+            (self._name(container), count, self._capacity.get(container, 0))
+            for container, count in self._counts.items()
+        )
+
+    @property
+    def problems(self) -> set[Problem]:
+        """What is wanted and not installed, by the object that wants it."""
+        found = {Problem(self._ledger.source(key) or CONFIGURATION, reason) for key, reason in self._failed.items()}
+        return found | {
+            Problem(CONFIGURATION, f"cannot be deleted from the switch: {describe(self.codec.decode(wire.message))}")
+            for wire in self._stale.values()
+        }
+
+    def _name(self, container: int) -> str:
+        item = self._index.tables.get(container) or self._index.action_profiles.get(container)
+        return item.preamble.alias if item is not None else str(container)
+
+    # -- whole
+
+    async def read_back(self, session: Session) -> dict[bytes, WireEntity]:
+        """Everything in the switch that is the controller's business."""
+        found: dict[bytes, WireEntity] = {}
+        async for entity in session.read_all():
+            wire = self.codec.canonical(entity)
+            if wire is not None:
+                found[wire.key] = wire
+        return found
+
+    async def synchronize_all(self, session: Session) -> Written:
+        """Read back, recover the numbers, and write whatever differs."""
+        installed = await self.read_back(session)
+        self._failed.clear()
+        self._stale.clear()
+        self._recount_uses()
+        try:
+            recover(self._ledger, installed, self.codec)
+        except PipelineMismatchError as error:
+            log.debug("numbers are not recovered: %s", error)
+        self._installed = {key: wire.body for key, wire in installed.items()}
+        self._counts = {}
+        for wire in installed.values():
+            self._count(wire, +1)
+        updates: list[Update] = []
+        unwanted = dict(installed)
+        for entity in self._ledger:
+            wanted = self._encode(entity)
+            if wanted is not None:
+                unwanted.pop(wanted.key, None)
+                self._compare(wanted, entity, updates)
+        updates += [Update(UpdateType.DELETE, wire, None) for wire in unwanted.values()]
+        written = await self._write(updates, session)
+        if not self.has_failures:
+            self.allocator.forget_reserved()
+        return written
+
+    # -- by change
+
+    async def synchronize(self, changes: Iterable[Change], session: Session, retry: bool = False) -> Written:
+        """Write what `changes` ask for, and, if `retry`, what failed before."""
+        updates: list[Update] = []
+        for change in changes:
+            self._count_uses(change)
+            key = (change.new or change.old).key  # type: ignore[union-attr]
+            self._failed.pop(key, None)
+            if change.new is None:
+                if change.old is not None:
+                    self._remove(change.old, updates)
+            else:
+                wanted = self._encode(change.new)
+                if wanted is not None:
+                    self._compare(wanted, change.new, updates)
+        if retry:
+            planned = {update.wire.key for update in updates}
+            for key in list(self._failed):
+                entity = self._ledger.get(key)
+                wanted = self._encode(entity) if entity is not None else None
+                if wanted is not None and wanted.key not in planned:
+                    self._compare(wanted, entity, updates)
+            planned |= {update.wire.key for update in updates}
+            updates += [
+                Update(UpdateType.DELETE, wire, None) for key, wire in self._stale.items() if key not in planned
+            ]
+        for update in updates:
+            self._stale.pop(update.wire.key, None)
+        return await self._write(updates, session)
+
+    def _encode(self, entity: Entity) -> WireEntity | None:
+        try:
+            return self.codec.encode(entity)
+        except (PipelineMismatchError, SpaceFullError) as error:
+            self._failed[entity.key] = f"cannot be programmed: {error}"
+            return None
+
+    def _compare(self, wanted: WireEntity, entity: Entity | None, updates: list[Update]) -> None:
+        body = self._installed.get(wanted.key)
+        if body is None:
+            updates.append(Update(UpdateType.INSERT, wanted, entity))
+        elif body != wanted.body:
+            updates.append(Update(UpdateType.MODIFY, wanted, entity))
+        elif entity is not None:
+            self._failed.pop(entity.key, None)
+
+    def _remove(self, entity: Entity, updates: list[Update]) -> None:
+        try:
+            wire = self.codec.encode(entity)
+        except (PipelineMismatchError, SpaceFullError):
+            return  # it never got in
+        if wire.key in self._installed:
+            updates.append(Update(UpdateType.DELETE, wire, None))
+
+    # -- uses of numbers
+
+    def _recount_uses(self) -> None:
+        self.allocator = Allocator()
+        self.codec.allocator = self.allocator
+        for entity in self._ledger:
+            self._retain(entity, +1)
+
+    def _count_uses(self, change: Change) -> None:
+        if change.new is not None:
+            self._retain(change.new, +1)
+        if change.old is not None:
+            self._retain(change.old, -1)
+
+    def _retain(self, entity: Entity, sign: int) -> None:
+        try:
+            for slot in self.codec.slots(entity):
+                if sign > 0:
+                    self.allocator.retain(slot)
+                else:
+                    self.allocator.release(slot)
+        except PipelineMismatchError:
+            return  # reported when it is encoded
+
+    # -- writing
+
+    async def _write(self, updates: list[Update], session: Session) -> Written:
+        written = Written()
+        await self._write_pass(updates, session, written)
+        crowded = [key for key, reason in self._failed.items() if _DOES_NOT_FIT in reason]
+        if crowded and written.deleted:  # the deletions may have made room
+            again: list[Update] = []
+            for key in crowded:
+                entity = self._ledger.get(key)
+                wanted = self._encode(entity) if entity is not None else None
+                if wanted is not None:
+                    self._compare(wanted, entity, again)
+            await self._write_pass(again, session, written)
+        if not self._stale:
+            self.allocator.sweep()
+        written.refused = len(self._failed) + len(self._stale)
+        return written
+
+    async def _write_pass(self, updates: list[Update], session: Session, written: Written) -> None:
+        for batch in sequence(updates, self._order, self._batch_size):
+            admitted = [update for update in batch if self._admit(update)]
+            if not admitted:
+                continue
+            refusals = await session.write([(update.type, update.wire.message) for update in admitted])
+            written.batches += 1
+            again: list[Update] = []
+            for update, refusal in zip(admitted, refusals, strict=True):
+                other = self._settle(update, refusal, written)
+                if other is not None:
+                    again.append(other)
+            if again:  # the switch had it, or had it not, against what was read back
+                refusals = await session.write([(update.type, update.wire.message) for update in again])
+                written.batches += 1
+                for update, refusal in zip(again, refusals, strict=True):
+                    self._settle(update, refusal, written, final=True)
+
+    def _admit(self, update: Update) -> bool:
+        """Whether the update can be sent: it fits, and what it refers to is there."""
+        if update.type is UpdateType.DELETE:
+            return True
+        container = update.wire.container
+        if update.type is UpdateType.INSERT and not update.wire.key.startswith(b"G"):
+            capacity = self._capacity.get(container)
+            count = self._counts.get(container, 0)
+            if capacity is not None and count >= capacity:
+                self._fail(update, f"{_DOES_NOT_FIT}: {self._name(container)} holds its {capacity} entries already")
+                return False
+            self._count(update.wire, +1)  # taken back if it is refused
+        missing = self._missing_reference(update.wire.message)
+        if missing:
+            self._fail(update, missing)
+            if update.type is UpdateType.INSERT:
+                self._count(update.wire, -1)
+            return False
+        return True
+
+    def _missing_reference(self, message: p4r.Entity) -> str:
+        match message.WhichOneof("entity"):
+            case "action_profile_group":
+                group = message.action_profile_group
+                limit = self._index.action_profiles[group.action_profile_id].max_group_size
+                if limit and sum(member.weight for member in group.members) > limit:
+                    return f"{_DOES_NOT_FIT}: {len(group.members)} endpoints, and a group holds {limit}"
+                for member in group.members:
+                    if member_key(group.action_profile_id, member.member_id) not in self._installed:
+                        return "waits for an endpoint that could not be programmed"
+            case "table_entry" if message.table_entry.action.WhichOneof("type") == "action_profile_group_id":
+                entry = message.table_entry
+                profile_id = self._index.tables[entry.table_id].implementation_id
+                if group_key(profile_id, entry.action.action_profile_group_id) not in self._installed:
+                    return "waits for a group of endpoints that could not be programmed"
+        return ""
+
+    def _settle(self, update: Update, refusal: Refusal | None, written: Written, final: bool = False) -> Update | None:
+        """Book one answer; what to write instead, if that is the way out."""
+        code = None if refusal is None else refusal.code
+        wire = update.wire
+        if update.type is UpdateType.DELETE:
+            if refusal is None or code == "NOT_FOUND":
+                if self._installed.pop(wire.key, None) is not None:
+                    self._count(wire, -1)
+                written.deleted += 1
+            else:
+                self._stale[wire.key] = wire
+                log.warning("the switch does not delete an entry: %s: %s", code, refusal.message)
+            return None
+        if refusal is None:
+            self._installed[wire.key] = wire.body
+            if update.entity is not None:
+                self._failed.pop(update.entity.key, None)
+            if update.type is UpdateType.INSERT:
+                written.inserted += 1
+            else:
+                written.modified += 1
+            return None
+        if update.type is UpdateType.INSERT and code == "ALREADY_EXISTS" and not final:
+            return Update(UpdateType.MODIFY, wire, update.entity)
+        if update.type is UpdateType.MODIFY and code == "NOT_FOUND" and not final:
+            self._installed.pop(wire.key, None)
+            return Update(UpdateType.INSERT, wire, update.entity)
+        if update.type is UpdateType.INSERT:
+            self._count(wire, -1)
+        if code == _RESOURCE_EXHAUSTED:
+            self._fail(update, f"{_DOES_NOT_FIT}: {refusal.message or self._name(wire.container) + ' is full'}")
+        else:
+            self._fail(update, f"the switch refuses it: {code}: {refusal.message}")
+        return None
+
+    def _fail(self, update: Update, reason: str) -> None:
+        if update.entity is not None:
+            self._failed[update.entity.key] = f"{describe(update.entity)}: {reason}"
+
+    def _count(self, wire: WireEntity, sign: int) -> None:
+        """Members and entries count towards their container's size; groups have none of their own."""
+        if not wire.key.startswith(b"G"):
+            self._counts[wire.container] = self._counts.get(wire.container, 0) + sign
+
+
+def _capacities(index: P4InfoIndex) -> dict[int, int]:
+    found = {table.preamble.id: table.size for table in index.tables if table.size > 0}
+    found |= {profile.preamble.id: profile.size for profile in index.action_profiles if profile.size > 0}
+    return found
