@@ -118,7 +118,7 @@ class _Evaluator:
         raise ConditionError(f"expected a number in the condition, found {found}", self.span())
 
     def number(self, text: str) -> int:
-        digits = text.rstrip("uUlL") if not text.lower().startswith("0x") else text.rstrip("uUlL")
+        digits = text.rstrip("uUlL")
         try:
             if len(digits) > 4096:
                 raise ValueError
@@ -135,9 +135,10 @@ def _join_shifts(tokens: list[MacroToken]) -> list[MacroToken]:
     result: list[MacroToken] = []
     for token in tokens:
         if result and token.text == ">" and result[-1].text == ">" and not token.space:
-            joined = result.pop()
-            token = MacroToken(">>", joined.file, joined.start, token.end, joined.space, joined.expansion)
-        result.append(token)
+            left = result.pop()
+            result.append(MacroToken(">>", left.file, left.start, token.end, left.space, left.expansion))
+        else:
+            result.append(token)
     return result
 
 

@@ -78,7 +78,7 @@ class DeclarationParser(StatementParser):
             return self.function(annotations, first)
         if kinds[behind] in NAME_KINDS and kinds[behind + 1] in ("=", ";"):
             self.fail("a variable cannot be declared here; a constant can, with 'const'", self.at)
-        self.fail_expected("a declaration")
+        return self.fail_expected("a declaration")
 
     # -- types
 

@@ -44,7 +44,8 @@ _UNARY = {operator.value: operator for operator in ast.UnaryOperator}
 _BASE_TYPE_KINDS = {kind.value: kind for kind in ast.BaseTypeKind}
 _BITS_KINDS = {kind.value: kind for kind in ast.BitsKind}
 
-MAX_DIGITS = 4000
+MAX_DIGITS = 2000
+"""Of a number; far above the widest type, and low enough for the number to be printed in a message."""
 
 
 class ExpressionParser(Cursor):
@@ -348,7 +349,7 @@ class ExpressionParser(Cursor):
                 return self.type_expression()
             name = self.expect_name()
             return ast.PathExpression(self.span_from(first), name.text, True)
-        if kind == "true" or kind == "false":
+        if kind in ("true", "false"):
             return ast.BoolLiteral(self.tokens.span(first), kind == "true")
         if kind == STRING:
             return ast.StringLiteral(self.tokens.span(first), unquote(self.texts[first]))
@@ -361,7 +362,7 @@ class ExpressionParser(Cursor):
         self.at = first
         if kind in BASE_TYPES:
             return self.type_expression()
-        self.fail_expected("an expression")
+        return self.fail_expected("an expression")
 
     def known(self, at: int) -> bool:
         text = self.texts[at]
@@ -381,10 +382,12 @@ class ExpressionParser(Cursor):
         if matched is None:
             self.fail(f"'{text[:40]}' is not a number", at)
         width, sign, hexadecimal, octal, binary, decimal = matched.groups()
-        for digits, base in ((hexadecimal, 16), (octal, 8), (binary, 2), (decimal, 10)):
-            if digits is not None:
-                break
-        digits = digits.replace("_", "")
+        written, base = next(
+            (digits, base)
+            for digits, base in ((hexadecimal, 16), (octal, 8), (binary, 2), (decimal, 10))
+            if digits is not None
+        )
+        digits = written.replace("_", "")
         if not digits:
             self.fail(f"'{text[:40]}' is not a number", at)
         if len(digits) > MAX_DIGITS or (width is not None and len(width) > 9):
@@ -479,7 +482,7 @@ class ExpressionParser(Cursor):
             return ast.DontCare(self.tokens.span(first))
         left = self.expression()
         kind = self.kinds[self.at]
-        if kind == "&&&" or kind == "..":
+        if kind in ("&&&", ".."):
             self.at += 1
             right = self.expression()
             operator = ast.BinaryOperator.MASK if kind == "&&&" else ast.BinaryOperator.RANGE

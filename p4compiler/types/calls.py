@@ -255,11 +255,11 @@ class Calls(Inference):
                     self.expression(value)
             return model.UNKNOWN
         bindings = dict(callee.bindings)
-        for parameter, type_ in zip(callee.type_parameters, explicit, strict=False):
+        for variable, type_ in zip(callee.type_parameters, explicit, strict=False):
             if isinstance(type_, model.VoidType):
                 self.type_error(f"'void' cannot be a type argument of '{callee.name}'", at)
             if not isinstance(type_, model.DontCareType):
-                bindings[parameter] = type_
+                bindings[variable] = type_
         fine = self.infer(callee, ordered, bindings, at)
         parameter_types = tuple(
             model.substitute(self.resolved_type_of.get(p, model.UNKNOWN), bindings) for p in callee.parameters

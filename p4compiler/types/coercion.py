@@ -51,10 +51,9 @@ class Coercion(TypeResolver):
             if isinstance(number, model.BitsType):
                 self.checked.cast_of[expression] = target
                 return True
-        if isinstance(source, model.EnumType) and isinstance(source.underlying, model.BitsType):
-            if isinstance(target, model.BitsType) and target == source.underlying:
-                self.checked.cast_of[expression] = target
-                return True
+        if isinstance(source, model.EnumType) and isinstance(target, model.BitsType) and target == source.underlying:
+            self.checked.cast_of[expression] = target
+            return True
         if self.has_unknown(source) or self.has_unknown(target):
             return True
         if isinstance(source, model.TupleType) and self.list_fits(source, target):
@@ -141,8 +140,8 @@ class Coercion(TypeResolver):
             self.type_error(f"the list has {given} elements, but there are {len(wanted)} {of}", expression)
             return False
         fine = True
-        for element, type_ in zip(elements[:given], wanted, strict=False):
-            fine = self.coerce(element, type_, "element") and fine
+        for part, type_ in zip(elements[:given], wanted, strict=False):
+            fine = self.coerce(part, type_, "element") and fine
         if open_ended:
             rest = wanted[given:]
             self.type_of[elements[-1]] = model.TupleType(tuple(rest))

@@ -6,7 +6,7 @@ from p4compiler.syntax.ast import BinaryOperator
 from p4compiler.types import model
 from p4compiler.types.checked import Value
 
-MAX_BITS = 1 << 16
+MAX_BITS = 1 << 13
 """A constant `int` may grow to this many bits; beyond it somebody is playing with shifts."""
 
 
@@ -117,7 +117,10 @@ def _shift(operator: BinaryOperator, left: int, right: int, type_: model.Type) -
         raise EvaluationError(f"shift by {right} is too large")
     if operator is BinaryOperator.SHR:
         return left >> min(right, left.bit_length() + 1)
-    return wrap(left << right, type_)
+    result = wrap(left << right, type_)
+    if result.bit_length() > MAX_BITS:
+        raise EvaluationError(f"the value needs more than {MAX_BITS} bits")
+    return result
 
 
 def concatenate(left: int, left_width: int, right: int, right_width: int, type_: model.BitsType) -> int:

@@ -23,7 +23,7 @@ class Declarations(Parsers):
     def finish(self) -> None:
         """What can only be said at the end of the program."""
         main = self.top.names.get("main")
-        if isinstance(main, TYPE_DECLARATIONS) or isinstance(main, ast.Constant):
+        if isinstance(main, (*TYPE_DECLARATIONS, ast.Constant)):
             self.error(Kind.INVALID, "'main' must be an instance of a package", main.name)
         no_action = self.top.names.get("NoAction")
         if no_action is not None and not (isinstance(no_action, ast.Action) and not no_action.parameters):
@@ -89,10 +89,7 @@ class Declarations(Parsers):
             if not isinstance(
                 type_,
                 model.BitsType | model.BoolType | model.NewType | model.EnumType | model.StringType | model.ErrorType,
-            ):
-                self.type_error(f"'type' cannot be applied to '{type_}'", declaration.type)
-                type_ = model.UNKNOWN
-            elif isinstance(type_, model.EnumType) and type_.underlying is None:
+            ) or (isinstance(type_, model.EnumType) and type_.underlying is None):
                 self.type_error(f"'type' cannot be applied to '{type_}'", declaration.type)
                 type_ = model.UNKNOWN
             else:
@@ -223,11 +220,9 @@ class Declarations(Parsers):
         return_type = self.resolve(prototype.return_type)
         if self.mentions_dont_care(return_type):
             self.type_error("'_' cannot be a return type", prototype.return_type)
-        elif isinstance(return_type, model.ObjectType) and not isinstance(
-            return_type.declaration, ast.ExternDeclaration
-        ):
-            self.type_error(f"a value of type '{return_type}' cannot be returned", prototype.return_type)
-        elif owner == "function" and isinstance(return_type, model.ObjectType | model.SetType):
+        elif (
+            isinstance(return_type, model.ObjectType) and not isinstance(return_type.declaration, ast.ExternDeclaration)
+        ) or (owner == "function" and isinstance(return_type, model.ObjectType | model.SetType)):
             self.type_error(f"a value of type '{return_type}' cannot be returned", prototype.return_type)
         elif owner == "method" and prototype.is_abstract and isinstance(return_type, model.InfIntType):
             self.type_error("an abstract method cannot return 'int'", prototype.return_type)

@@ -92,7 +92,7 @@ class Expressions(Calls):
         if isinstance(declaration, TYPE_DECLARATIONS):
             self.type_error(f"'{expression.name}' is a type, but a value is needed here", expression)
             return model.UNKNOWN
-        if isinstance(declaration, FUNCTIONS) or isinstance(declaration, ast.Action | ast.ParserState):
+        if isinstance(declaration, (*FUNCTIONS, ast.Action, ast.ParserState)):
             notes = [Note("declared here", declaration.name.span)]
             self.type_error(f"{describe(declaration)} '{expression.name}' is not a value", expression, notes)
             return model.UNKNOWN

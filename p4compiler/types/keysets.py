@@ -86,9 +86,12 @@ class Keysets(Statements):
             flat = self._flat(actual)
             if len(flat) == 1:
                 return self._components_agree(flat, [type_], element, what)
-        if isinstance(element, ast.ListExpression) and not isinstance(type_, model.TupleType | model.StructType):
-            if len(element.elements) == 1:
-                return self._match_element(element.elements[0], type_, what)
+        if (
+            isinstance(element, ast.ListExpression)
+            and len(element.elements) == 1
+            and not isinstance(type_, model.TupleType | model.StructType)
+        ):
+            return self._match_element(element.elements[0], type_, what)
         number = self._set_number(type_)
         if actual != type_ and number is not type_:
             # A key of a serializable enum's type may also be matched with a plain number.

@@ -156,10 +156,11 @@ class Operators(Coercion):
             if self._comparable(right, right_type, left_type) and not isinstance(left_type, model.InfIntType):
                 self.coerce(right, left_type, "right operand")
                 return model.BOOL
-        elif isinstance(left_type, literal) or isinstance(left, ast.ListExpression | ast.InvalidHeader):
-            if self._comparable(left, left_type, right_type):
-                self.coerce(left, right_type, "left operand")
-                return model.BOOL
+        elif (
+            isinstance(left_type, literal) or isinstance(left, ast.ListExpression | ast.InvalidHeader)
+        ) and self._comparable(left, left_type, right_type):
+            self.coerce(left, right_type, "left operand")
+            return model.BOOL
         self.type_error(f"'{left_type}' cannot be compared with '{right_type}'", expression)
         return model.BOOL
 
@@ -332,9 +333,7 @@ class Operators(Coercion):
 
     def _cast_composite(self, operand: ast.Expression, source: model.Type, target: model.Type) -> bool:
         """A cast that gives a list or structure expression its type; reports what does not fit."""
-        if isinstance(operand, ast.ListExpression | ast.StructExpression | ast.InvalidHeader) or (
-            isinstance(operand, ast.DefaultLiteral)
-        ):
+        if isinstance(operand, ast.ListExpression | ast.StructExpression | ast.InvalidHeader | ast.DefaultLiteral):
             self.coerce(operand, target, "cast")
             return True
         return False
@@ -433,9 +432,9 @@ class Operators(Coercion):
         if low > high:
             self.type_error(f"the low bit, {low}, is above the high bit, {high}", expression)
             return model.UNKNOWN
-        value = self.operand_value(expression.base)
-        if isinstance(value, int):
-            self.constant_of[expression] = constants.slice_bits(value, high, low)
+        whole = self.operand_value(expression.base)
+        if isinstance(whole, int):
+            self.constant_of[expression] = constants.slice_bits(whole, high, low)
         return model.bits(high - low + 1)
 
     def _plus_slice(self, expression: ast.Slice, type_: model.BitsType) -> model.Type:

@@ -99,7 +99,7 @@ class TypeResolver(CheckContext):
         """The value of a width between angle brackets; None and an error if it is not a sensible constant."""
         if expression.__class__ is ast.IntegerLiteral:
             self.expression(expression)
-            value: object = expression.value  # type: ignore[attr-defined]
+            value: object = expression.value
         else:
             type_ = self.expression(expression)
             if isinstance(type_, model.UnknownType):

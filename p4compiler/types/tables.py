@@ -206,8 +206,9 @@ class Tables(Keysets):
 
     def _default_action(self, table: ast.Table, item: ast.TableProperty) -> None:
         value = item.value
+        arguments: tuple[ast.Argument, ...] = ()
         if isinstance(value, ast.PathExpression):
-            path, arguments = value, ()
+            path = value
         elif isinstance(value, ast.Call) and isinstance(value.callee, ast.PathExpression) and not value.type_arguments:
             path, arguments = value.callee, value.arguments
         else:
