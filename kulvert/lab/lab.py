@@ -166,7 +166,9 @@ class Lab:
         interfaces = [argument for port, name in wires for argument in ("-i", f"{port}@{name}")]
         target_options = ["--grpc-server-addr", f"127.0.0.1:{P4RUNTIME_PORT}", "--cpu-port", str(options.cpu_port)]
         arguments = [*interfaces, "--no-p4", "--", *target_options]
-        command = kulvert_command("switch", *arguments) if options.switch == "native" else [options.switch, *arguments]
+        native = options.switch == "native"
+        command = kulvert_command("switch") if native else [options.switch, "--log-level", "off"]
+        command += arguments
         self.switch = LabProcess("the switch", command, LAB_DIR / "switch.log")
         self.switch.start()
         self._stack.callback(self.switch.stop)

@@ -1,0 +1,66 @@
+"""How long the compilers take for the node pipeline: whole processes, started cold, turn and turn about."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from kulvert.build import P4C, build
+from kulvert.resources import resource_dir
+from kulvert.targets import load_target
+
+RUNS = 7
+
+
+class CompileTime(msgspec.Struct, frozen=True):
+    """One compiler's runs: seconds of the whole process, and its largest resident memory in megabytes."""
+
+    compiler: str
+    seconds: tuple[float, ...]
+    megabytes: float
+
+    @property
+    def median(self) -> float:
+        """The median of the runs."""
+        return statistics.median(self.seconds)
+
+
+def measure_compilers(target: str, folder: Path) -> list[CompileTime]:
+    """Compile `target`'s pipeline with Kulvert, and with p4c if it is on the PATH."""
+    build(target, folder, "kulvert")  # leaves sizes.p4 there, and Python's byte code compiled
+    program = resource_dir("p4src") / "programs" / load_target(target).program
+    commands = {"kulvert": [sys.executable, "-m", "kulvert", "compile"]}
+    p4c = shutil.which(P4C)
+    if p4c is not None:
+        commands["p4c"] = [p4c]
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(RUNS):
+        for name, command in commands.items():
+            output = ["-o", str(folder / f"{name}.json"), "--p4runtime-files", str(folder / f"{name}.p4info.txtpb")]
+            includes = ["-I", str(folder), "-I", str(resource_dir("p4src"))]
+            runs[name].append(_time([*command, "--arch", "v1model", *includes, *output, str(program)]))
+    return [
+        CompileTime(name, tuple(seconds for seconds, _ in found), max(megabytes for _, megabytes in found))
+        for name, found in runs.items()
+    ]
+
+
+def _time(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds and megabytes of a process that must succeed."""
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{said.decode(errors='replace')}")
+    return time.monotonic() - started, usage.ru_maxrss / 1024

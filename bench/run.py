@@ -1,0 +1,146 @@
+"""Measure everything, beside p4c and BMv2 where they are on the PATH, and write bench/RESULTS.md.
+
+python -m bench.run [--only compile|packets] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.compile_time import RUNS, CompileTime, measure_compilers
+from bench.throughput import FLOWS, FRAME_LENGTH, Throughput
+from kulvert.build import P4C, BuildError, build
+from kulvert.failures import UserError, report, run_guarded
+from kulvert.targets import load_target
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+BMV2 = "simple_switch_grpc"
+
+TARGET = "bmv2"
+"""The target whose sizes are used throughout, so that one and the same artifact runs on both switches."""
+
+
+def main() -> int:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", choices=("compile", "packets"), help="measure only this")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="default: bench/RESULTS.md")
+    arguments = parser.parse_args()
+    console = Console(highlight=False)
+    sections = [describe_machine()]
+    try:
+        with tempfile.TemporaryDirectory(prefix="kulvert-bench-") as scratch:
+            if arguments.only in (None, "compile"):
+                console.print("compile time")
+                sections.append(render_compilers(measure_compilers(TARGET, Path(scratch))))
+            if arguments.only in (None, "packets"):
+                sections.append(render_switches(measure_switches(Path(scratch), console)))
+    except BuildError as error:
+        report(error.diagnostics)
+        raise UserError(str(error)) from error
+    text = "\n\n".join(["# Results", *sections]) + "\n"
+    arguments.output.write_text(text, encoding="utf-8")
+    console.print(text, markup=False)
+    console.print(f"wrote {arguments.output}", markup=False)
+    return 0
+
+
+def measure_switches(folder: Path, console: Console) -> list[Throughput]:
+    """Each switch on the same artifact, one after the other."""
+    pipeline = build(TARGET, folder / "pipeline", "kulvert")
+    switches = ["native"]
+    bmv2 = shutil.which(BMV2)
+    if bmv2 is not None:
+        switches.append(bmv2)
+    found = []
+    for switch in switches:
+        console.print(f"packets a second: {Path(switch).name}")
+        command = [sys.executable, "-m", "bench.throughput", "--switch", switch, "--json", str(pipeline.bmv2_json)]
+        command += ["--p4info", str(pipeline.p4info), "--cpu-port", str(load_target(TARGET).ports.cpu)]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+        if run.returncode:
+            raise UserError(f"measuring {switch} failed")
+        found.append(msgspec.json.decode(run.stdout, type=Throughput))
+    return found
+
+
+def describe_machine() -> str:
+    """When, on what kind of machine, and with what."""
+    kernel = ".".join(platform.release().split(".")[:2])
+    versions = [f"Linux {kernel}", f"Python {platform.python_version()}"]
+    for command, arguments in (("cc", ["--version"]), (P4C, ["--version"]), (BMV2, ["--version"])):
+        path = shutil.which(command)
+        if path is None:
+            versions.append(f"no {command} on the PATH")
+            continue
+        run = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=30, check=False)
+        lines = [line for line in (run.stdout + run.stderr).splitlines() if any(letter.isdigit() for letter in line)]
+        version = lines[0].strip() if lines else "version unknown"
+        versions.append(version if command == "cc" else f"{command} {version.rpartition(' ')[2]}")
+    cores = len(os.sched_getaffinity(0))
+    date = datetime.date.today().isoformat()
+    return f"{date}; a virtual machine or computer with {cores} cores, {platform.machine()}; {'; '.join(versions)}."
+
+
+def render_compilers(found: list[CompileTime]) -> str:
+    """The table of compile times."""
+    lines = [
+        "## Compile time",
+        "",
+        f"The node pipeline (`p4src/programs/node_v1model.p4`, sizes of `targets/{TARGET}.toml`) to BMv2 JSON and P4Info; whole "
+        f"processes, cold, turn and turn about, {RUNS} runs each.",
+        "",
+        "| compiler | median s | fastest | slowest | memory MB |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {item.compiler} | {item.median:.2f} | {min(item.seconds):.2f} | {max(item.seconds):.2f} | {item.megabytes:.0f} |"
+        for item in found
+    ]
+    medians = {item.compiler: item.median for item in found}
+    if "p4c" in medians:
+        lines += ["", f"Kulvert takes {medians['kulvert'] / medians['p4c']:.2f} times p4c's time."]
+    else:
+        lines += ["", "p4c-bm2-ss was not on the PATH."]
+    return "\n".join(lines)
+
+
+def render_switches(found: list[Throughput]) -> str:
+    """The table of packet rates."""
+    lines = [
+        "## Packets a second",
+        "",
+        f"UDP in frames of {FRAME_LENGTH} bytes, {FLOWS} established flows from pod to pod over veth, through the whole node pipeline "
+        "(anti-spoofing, connection tracking, policy tables, routing), as compiled by Kulvert; the same artifact, wires, entries and "
+        "sender. The sender shares the machine with the switch. Packets that arrived, a second, by packets offered:",
+        "",
+    ]
+    rates = list(dict.fromkeys(step.offered for item in found for step in item.steps))
+    heads = [f"{rate / 1000:.0f}k" if rate else "all it can" for rate in rates]
+    lines.append(f"| switch | best | {' | '.join(heads)} |")
+    lines.append("|---" * (len(rates) + 2) + "|")
+    for item in found:
+        arrived = {step.offered: f"{step.arrived:,.0f}" for step in item.steps}
+        cells = [arrived.get(rate, "") for rate in rates]
+        lines.append(f"| {item.switch} | **{item.best:,.0f}** | {' | '.join(cells)} |")
+    best = {item.switch: item.best for item in found}
+    if best.get(BMV2):
+        lines += ["", f"The native switch forwards {best['native'] / best[BMV2]:.1f} times what {BMV2} does."]
+    else:
+        lines += ["", f"{BMV2} was not on the PATH."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run_guarded(main, name="bench"))
