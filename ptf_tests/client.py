@@ -29,6 +29,10 @@ class ClientError(Exception):
     """The server refused a request, or cannot be reached."""
 
 
+class UnimplementedError(ClientError):
+    """The server says that it does not know such a thing at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lpm:
     """The first `prefix_length` bits of `value` count."""
@@ -185,7 +189,11 @@ class Client:
         self._write([self._update(p4r.Update.MODIFY, self._group(profile, group_id, weights, max_size))])
 
     def set_clone_session(self, session_id: int, port: int) -> None:
-        """Make a clone session that copies to one port."""
+        """Make a clone session that copies to one port.
+
+        Raises:
+            UnimplementedError: the switch has no clone sessions.
+        """
         session = p4r.CloneSessionEntry(session_id=session_id)
         session.replicas.add(egress_port=port, instance=1)
         entity = p4r.Entity(
@@ -205,7 +213,9 @@ class Client:
         try:
             self._stub.Write(request, timeout=_SECONDS)
         except grpc.RpcError as error:
-            raise ClientError(f"the switch refused a write: {_describe(error)}\n{request}") from None
+            description = _describe(error)
+            kind = UnimplementedError if "UNIMPLEMENTED" in description else ClientError
+            raise kind(f"the switch refused a write: {description}\n{request}") from None
 
     @staticmethod
     def _update(

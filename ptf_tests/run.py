@@ -107,7 +107,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(
             f"{len(results)} tests: {len(results) - bad - skipped} passed, {bad} failed, {skipped} skipped; {junit}"
         )
-        if not ended_well or bad or not results:
+        if bad:
+            return EXIT_FAILED
+        if not ended_well or not results:
             console.print((folder / "ptf.log").read_text(encoding="utf-8", errors="replace")[-4000:], markup=False)
             console.print((folder / "switch.log").read_text(encoding="utf-8", errors="replace")[-2000:], markup=False)
             return EXIT_FAILED

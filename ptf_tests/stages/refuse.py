@@ -34,8 +34,9 @@ class RefusalTest(NodeTest):
     @staticmethod
     def reset(host: Host, src: Side, vip: Side, *, flags: str, seq: int, ack: int) -> Packet:
         """The reset that `host` gets from the Service address."""
-        ip: Packet = IPv6(src=vip.address, dst=src.address, hlim=64)
-        if ":" not in vip.address:
+        if ":" in vip.address:
+            ip: Packet = IPv6(src=vip.address, dst=src.address, hlim=64)
+        else:
             ip = IP(src=vip.address, dst=src.address, ttl=64, id=0, flags="DF")
         tcp = TCP(sport=vip.port, dport=src.port, flags=flags, seq=seq, ack=ack, window=0)
         return Ether(src=GATEWAY_MAC, dst=host.mac) / ip / tcp
