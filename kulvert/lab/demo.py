@@ -47,6 +47,9 @@ _LARGEST_SHARE = 0.6
 
 _LOAD_RATE = 3.0
 
+_CHANGE_SECONDS = 10.0
+"""How long a change of the manifests may take to reach the switch."""
+
 _TIMED_OUT, _REFUSED = "timed out", "refused"  # the agent's words
 
 _PODS = "Pod to pod"
@@ -204,14 +207,14 @@ class Demo:
         self.report.expect(_POLICY, what, expected="no connection", found=error or "CONNECTED", held=held)
 
     def _try_contacts(self) -> None:
-        """Every source to every Service, all at once, over both families."""
+        """Every source to every Service but its own, where it may meet itself, all at once, over both families."""
         peers = self._peers
         sources = (peers.visitor, peers.dashboard, peers.ingest, peers.stores[0])
         services = (peers.dashboard_service, peers.ingest_service, peers.store_service)
         may_use_store = {peers.dashboard.app, peers.ingest.app}
         running: list[tuple[LabPod, LabService, list[Future[Reply]]]] = []
         for source in sources:
-            for service in services:
+            for service in (item for item in services if item.name != source.app):
                 gets = [
                     HttpGet(_address(service, version), service.ports[0][2], timeout=_DENIED_SECONDS)
                     for version in self._versions
@@ -286,7 +289,14 @@ class Demo:
             self._progress(f"{pod.name} returns")
             for path in changed:
                 _replace(path, originals[path])
-        self._await_served(pod, present=True)
+        seconds = self._await_served(pod, present=True)
+        self.report.expect(
+            _CHANGES,
+            f"{pod.name} put back",
+            expected="it gets new connections again",
+            found=f"after {seconds:.1f} s" if seconds < _CHANGE_SECONDS else "none",
+            held=seconds < _CHANGE_SECONDS,
+        )
 
     def _expect_no_new_connections_to(self, pod: LabPod) -> None:
         seconds = self._await_served(pod, present=False)
@@ -302,11 +312,11 @@ class Demo:
         )
         time.sleep(1)
 
-    def _await_served(self, pod: LabPod, *, present: bool, timeout: float = 10.0) -> float:
-        """Wait until new connections do, or do not, meet `pod`; the seconds it took, `timeout` at most."""
+    def _await_served(self, pod: LabPod, *, present: bool) -> float:
+        """Wait until new connections do, or do not, meet `pod`; the seconds it took, at least _CHANGE_SECONDS if in vain."""
         started = time.monotonic()
         address = _address(self._peers.store_service, 4)
-        while (waited := time.monotonic() - started) < timeout:
+        while (waited := time.monotonic() - started) < _CHANGE_SECONDS:
             served = {reply.served_by for reply in self._get_many(self._peers.ingest, address, 9200, 20)}
             if (pod.name in served) == present:
                 break
