@@ -147,7 +147,7 @@ def _layout(action: p4i.Action, device_params: Sequence[DeviceParam]) -> tuple[P
                 bitwidth=bitwidth,
                 offset=offset,
                 size=size,
-                sdn_string=param.bitwidth == 0,
+                sdn_string=param.bitwidth == 0 and param.HasField("type_name"),
             )
         )
     return tuple(params)

@@ -310,7 +310,7 @@ def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
                 bitwidth=bitwidth,
                 offset=offset,
                 size=size,
-                sdn_string=match_field.bitwidth == 0,
+                sdn_string=match_field.bitwidth == 0 and match_field.HasField("type_name"),
             )
         )
     return tuple(fields)

@@ -95,7 +95,8 @@ def _table_problems(index: P4InfoIndex, table: p4i.Table, device: DeviceTable) -
             kind = p4i.MatchField.MatchType.Name(match_field.match_type).lower()
             yield f"key {match_field.name} of table {name} is {kind} in the P4Info, {key.match_kind} in the JSON"
         # A translated type (type_name) may have another width for the controller than on the device.
-        flexible = key.masked or match_field.HasField("type_name")
+        # (And a type without a width, such as error, is 0 bits wide in the P4Info.)
+        flexible = key.masked or match_field.HasField("type_name") or not match_field.bitwidth
         if key.bitwidth is not None and key.bitwidth != match_field.bitwidth and not flexible:
             yield (
                 f"key {match_field.name} of table {name} has {match_field.bitwidth} bits in the P4Info, "
@@ -129,7 +130,7 @@ def _action_problems(action: p4i.Action, device: DeviceTable) -> Iterator[str]:
         )
         return
     for param, device_param in zip(action.params, params, strict=True):
-        if param.bitwidth != device_param.bitwidth and not param.HasField("type_name"):
+        if param.bitwidth not in (0, device_param.bitwidth) and not param.HasField("type_name"):
             yield (
                 f"parameter {param.name} of action {name} has {param.bitwidth} bits in the P4Info, "
                 f"{device_param.bitwidth} in the JSON"

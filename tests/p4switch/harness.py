@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from p4base.messages import p4r
+from p4switch.dataplane import Dataplane
 from p4switch.service.arbitration import Client
 from p4switch.service.core import Device
 from p4switch.service.memory import MemoryDataplane
@@ -41,7 +42,7 @@ class Harness:
     """A device with the test program installed, unless `configured` is false."""
 
     configured: bool = True
-    dataplane: MemoryDataplane = field(default_factory=MemoryDataplane)
+    dataplane: Dataplane = field(default_factory=MemoryDataplane)
     election_id: int = 10
 
     def __post_init__(self) -> None:
@@ -104,6 +105,11 @@ class Harness:
 
     def entries(self, table_id: int) -> list[p4r.TableEntry]:
         return [e.table_entry for e in self.read(table(p4r.TableEntry(table_id=table_id)))]
+
+
+def in_order(entries: Iterable[p4r.TableEntry]) -> list[p4r.TableEntry]:
+    """Entries in an order of their own: a data plane may return them in any."""
+    return sorted(entries, key=lambda entry: entry.SerializeToString(deterministic=True))
 
 
 def table(entry: p4r.TableEntry) -> p4r.Entity:

@@ -12,7 +12,7 @@ from typing import Any
 
 from p4base.messages import p4i, p4r
 
-HEADER_FIELDS = {"dst": 48, "src": 32, "port": 9, "proto": 8, "dport": 16, "wide": 128}
+HEADER_FIELDS = {"dst": 48, "src": 32, "port": 9, "pad": 7, "proto": 8, "dport": 16, "wide": 128}
 
 ACTIONS: dict[str, list[tuple[str, int]]] = {
     "forward": [("port", 9), ("mac", 48)],
@@ -33,6 +33,32 @@ TABLES: dict[str, dict[str, Any]] = {
     "const_table": {"keys": [("proto", "exact")], "const": True},
     "keyless_table": {"keys": []},
 }
+
+STANDARD_METADATA = {
+    "ingress_port": 9,
+    "egress_spec": 9,
+    "egress_port": 9,
+    "instance_type": 32,
+    "packet_length": 32,
+    "mcast_grp": 16,
+    "parser_error": 32,
+    "checksum_error": 1,
+    "_padding": 4,
+}
+
+_FORWARD = [
+    {
+        "op": "assign",
+        "parameters": [
+            {"type": "field", "value": ["standard_metadata", "egress_spec"]},
+            {"type": "runtime_data", "value": 0},
+        ],
+    },
+    {
+        "op": "assign",
+        "parameters": [{"type": "field", "value": ["hdr", "dst"]}, {"type": "runtime_data", "value": 1}],
+    },
+]
 
 SIZE = 1024
 COUNTER_SIZE = 8
@@ -125,24 +151,102 @@ def make_p4info() -> p4i.P4Info:
 
 
 def make_document() -> dict[str, Any]:
-    """The program's BMv2 JSON, without the parts that only packets meet."""
+    """The program's BMv2 JSON: it extracts the one header, applies every table in turn, and emits it again."""
+    headers = [("hdr", HEADER_FIELDS, False), ("standard_metadata", STANDARD_METADATA, True), ("scalars", {}, True)]
+    return {
+        "__meta__": {"version": [2, 24]},
+        "header_types": [
+            {"name": f"{name}_t", "id": i, "fields": [[f, w, False] for f, w in fields.items()]}
+            for i, (name, fields, _) in enumerate(headers)
+        ],
+        "headers": [
+            {"name": name, "id": i, "header_type": f"{name}_t", "metadata": metadata, "pi_omit": True}
+            for i, (name, _, metadata) in enumerate(headers)
+        ],
+        "parsers": [
+            {
+                "name": "parser",
+                "id": 0,
+                "init_state": "start",
+                "parse_states": [
+                    {
+                        "name": "start",
+                        "id": 0,
+                        "parser_ops": [{"op": "extract", "parameters": [{"type": "regular", "value": "hdr"}]}],
+                        "transitions": [{"type": "default", "value": None, "mask": None, "next_state": None}],
+                        "transition_key": [],
+                    }
+                ],
+            }
+        ],
+        "deparsers": [{"name": "deparser", "id": 0, "order": ["hdr"], "primitives": []}],
+        "errors": [["NoError", 0]],
+        "actions": [
+            {
+                "name": full_name(name),
+                "id": i,
+                "runtime_data": [{"name": p, "bitwidth": w} for p, w in params],
+                "primitives": _FORWARD if name == "forward" else [],
+            }
+            for i, (name, params) in enumerate(ACTIONS.items())
+        ],
+        "pipelines": [
+            {
+                "name": "ingress",
+                "id": 0,
+                "init_table": full_name(next(iter(TABLES))),
+                "action_profiles": [
+                    {
+                        "name": full_name("selector"),
+                        "id": 0,
+                        "max_size": SIZE,
+                        "selector": {"algo": "crc16", "input": [{"type": "field", "value": ["hdr", "dst"]}]},
+                    },
+                    {"name": full_name("plain_profile"), "id": 1, "max_size": 4},
+                ],
+                "tables": _tables(),
+                "conditionals": [],
+            },
+            {"name": "egress", "id": 1, "init_table": None, "tables": [], "action_profiles": [], "conditionals": []},
+        ],
+        "counter_arrays": [
+            {"name": full_name("exact_table_counter"), "id": 0, "is_direct": True, "binding": full_name("exact_table")},
+            {"name": full_name("counter"), "id": 1, "size": COUNTER_SIZE, "is_direct": False},
+        ],
+        "register_arrays": [
+            {"name": full_name("register"), "id": 0, "bitwidth": 24, "size": REGISTER_SIZE},
+            {"name": full_name("signed_register"), "id": 1, "bitwidth": 12, "size": REGISTER_SIZE},
+        ],
+    }
+
+
+def _tables() -> list[dict[str, Any]]:
     action_ids = {name: i for i, name in enumerate(ACTIONS)}
     tables = []
     for i, (name, shape) in enumerate(TABLES.items()):
+        following = list(TABLES)[i + 1 : i + 2]
+        next_table = full_name(following[0]) if following else None
+        kinds = {kind for _, kind in shape["keys"]}
         table: dict[str, Any] = {
             "name": full_name(name),
             "id": i,
+            "match_type": "range" if "range" in kinds else "lpm" if "lpm" in kinds else "exact",
+            "type": "simple",
             "key": [
                 {"match_type": kind, "name": f"hdr.{field}", "target": ["hdr", field], "mask": None}
                 for field, kind in shape["keys"]
             ],
             "max_size": shape.get("size", SIZE),
             "with_counters": bool(shape.get("counter")),
+            "support_timeout": False,
             "direct_meters": None,
             "action_ids": list(action_ids.values()),
             "actions": [full_name(action) for action in ACTIONS],
+            "base_default_next": next_table,
+            "next_tables": {full_name(action): next_table for action in ACTIONS},
         }
         if "profile" in shape:
+            table["type"] = "indirect_ws" if shape["profile"] == "selector" else "indirect"
             table["action_profile"] = full_name(shape["profile"])
         else:
             table["default_entry"] = {
@@ -161,33 +265,7 @@ def make_document() -> dict[str, Any]:
                 for proto in (6, 17)
             ]
         tables.append(table)
-    return {
-        "__meta__": {"version": [2, 24]},
-        "header_types": [{"name": "hdr_t", "id": 0, "fields": [[f, w, False] for f, w in HEADER_FIELDS.items()]}],
-        "headers": [{"name": "hdr", "id": 0, "header_type": "hdr_t", "metadata": False}],
-        "actions": [
-            {"name": full_name(name), "id": i, "runtime_data": [{"name": p, "bitwidth": w} for p, w in params]}
-            for i, (name, params) in enumerate(ACTIONS.items())
-        ],
-        "pipelines": [
-            {
-                "name": "ingress",
-                "action_profiles": [
-                    {"name": full_name("selector"), "max_size": SIZE, "selector": {"algo": "crc16", "input": []}},
-                    {"name": full_name("plain_profile"), "max_size": 4},
-                ],
-                "tables": tables,
-            }
-        ],
-        "counter_arrays": [
-            {"name": full_name("exact_table_counter"), "is_direct": True, "binding": full_name("exact_table")},
-            {"name": full_name("counter"), "size": COUNTER_SIZE, "is_direct": False},
-        ],
-        "register_arrays": [
-            {"name": full_name("register"), "bitwidth": 24, "size": REGISTER_SIZE},
-            {"name": full_name("signed_register"), "bitwidth": 12, "size": REGISTER_SIZE},
-        ],
-    }
+    return tables
 
 
 def make_config(cookie: int = 0) -> p4r.ForwardingPipelineConfig:

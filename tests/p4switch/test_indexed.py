@@ -11,17 +11,13 @@ from p4base.lookup import P4InfoIndex
 from p4base.messages import p4r
 from p4switch.service.arbitration import Client
 from p4switch.service.errors import Code, P4Error
+from p4switch.service.memory import MemoryDataplane
 from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from tests.p4switch.harness import Harness, arbitration, received
 from tests.p4switch.programs import COUNTER_ID, COUNTER_SIZE, REGISTER_ID, REGISTER_SIZE, make_p4info, number
 from tests.p4switch.test_table_entry import refusal
 
 INDEX = P4InfoIndex(make_p4info())
-
-
-@pytest.fixture
-def switch() -> Harness:
-    return Harness()
 
 
 def counter(index: int | None = None, packets: int | None = None) -> p4r.Entity:
@@ -81,6 +77,17 @@ def test_signed_registers_are_twos_complement(switch: Harness, data: bytes, valu
 # -- packets
 
 
+@pytest.fixture
+def memory_switch() -> Harness:
+    """Over the data plane in memory, which can tell what it was sent."""
+    return Harness()
+
+
+def dataplane_of(switch: Harness) -> MemoryDataplane:
+    assert isinstance(switch.dataplane, MemoryDataplane)
+    return switch.dataplane
+
+
 def packet_out(port: bytes = b"\x01\xfe", payload: bytes = b"payload") -> p4r.StreamMessageRequest:
     request = p4r.StreamMessageRequest()
     request.packet.payload = payload
@@ -88,12 +95,12 @@ def packet_out(port: bytes = b"\x01\xfe", payload: bytes = b"payload") -> p4r.St
     return request
 
 
-def test_packet_out_is_packed_before_the_payload(switch: Harness) -> None:
-    switch.device.stream_message(switch.client, packet_out())
-    assert switch.dataplane.packets_out == [bytes([0xFF, 0x00]) + b"payload"], (
+def test_packet_out_is_packed_before_the_payload(memory_switch: Harness) -> None:
+    memory_switch.device.stream_message(memory_switch.client, packet_out())
+    assert dataplane_of(memory_switch).packets_out == [bytes([0xFF, 0x00]) + b"payload"], (
         "0x1fe in nine bits, then seven of padding"
     )
-    assert received(switch.client) == []
+    assert received(memory_switch.client) == []
 
 
 @pytest.mark.parametrize(
@@ -105,29 +112,29 @@ def test_packet_out_is_packed_before_the_payload(switch: Harness) -> None:
         (lambda p: setattr(p.metadata[0], "value", b"\x02\x00"), "9 bits"),
     ],
 )
-def test_bad_packet_out_is_dropped_and_reported(switch: Harness, edit: object, words: str) -> None:
+def test_bad_packet_out_is_dropped_and_reported(memory_switch: Harness, edit: object, words: str) -> None:
     request = packet_out()
     edit(request.packet)  # type: ignore[operator]
-    switch.device.stream_message(switch.client, request)
-    (message,) = received(switch.client)
+    memory_switch.device.stream_message(memory_switch.client, request)
+    (message,) = received(memory_switch.client)
     assert message.error.canonical_code == Code.INVALID_ARGUMENT
     assert words in message.error.message
     assert message.error.packet_out.packet_out == request.packet
-    assert switch.dataplane.packets_out == []
+    assert dataplane_of(memory_switch).packets_out == []
 
 
-def test_only_the_primary_sends_and_receives_packets(switch: Harness) -> None:
+def test_only_the_primary_sends_and_receives_packets(memory_switch: Harness) -> None:
     backup = Client()
-    switch.device.stream_message(backup, arbitration(1))
+    memory_switch.device.stream_message(backup, arbitration(1))
     received(backup)
-    switch.device.stream_message(backup, packet_out())
+    memory_switch.device.stream_message(backup, packet_out())
     (message,) = received(backup)
     assert message.error.canonical_code == Code.PERMISSION_DENIED
-    assert switch.dataplane.packets_out == []
-    handler = switch.dataplane.packet_in_handler
+    assert dataplane_of(memory_switch).packets_out == []
+    handler = dataplane_of(memory_switch).packet_in_handler
     assert handler is not None
     handler(bytes.fromhex("ff8091 00") + b"data")
-    (message,) = received(switch.client)
+    (message,) = received(memory_switch.client)
     assert message.packet.payload == b"data"
     assert [(m.metadata_id, m.value) for m in message.packet.metadata] == [
         (1, b"\x01\xff"),
@@ -136,10 +143,10 @@ def test_only_the_primary_sends_and_receives_packets(switch: Harness) -> None:
     ]
     assert received(backup) == []
     handler(b"abc")  # shorter than the header: nothing to tell, nothing breaks
-    assert received(switch.client) == []
+    assert received(memory_switch.client) == []
 
 
-def test_packet_in_goes_to_every_role_that_may_see_it(switch: Harness) -> None:
+def test_packet_in_goes_to_every_role_that_may_see_it(memory_switch: Harness) -> None:
     wants_7, wants_none = Client(), Client()
     for client, role, config in (
         (wants_7, "seven", stratum.P4RoleConfig(receives_packet_ins=True)),
@@ -150,20 +157,20 @@ def test_packet_in_goes_to_every_role_that_may_see_it(switch: Harness) -> None:
             config.packet_in_filter.value = b"\x07"
         request = arbitration(1, role)
         request.arbitration.role.config.Pack(config)
-        switch.device.stream_message(client, request)
+        memory_switch.device.stream_message(client, request)
         received(client)
-    handler = switch.dataplane.packet_in_handler
+    handler = dataplane_of(memory_switch).packet_in_handler
     assert handler is not None
     for port in (7, 8):
         handler((port << 23).to_bytes(4, "big") + b"x")
-    assert [len(received(c)) for c in (switch.client, wants_7, wants_none)] == [2, 1, 0]
+    assert [len(received(c)) for c in (memory_switch.client, wants_7, wants_none)] == [2, 1, 0]
 
 
-def test_digest_acknowledgement_is_answered_with_an_error(switch: Harness) -> None:
+def test_digest_acknowledgement_is_answered_with_an_error(memory_switch: Harness) -> None:
     request = p4r.StreamMessageRequest()
     request.digest_ack.digest_id = 5
-    switch.device.stream_message(switch.client, request)
-    (message,) = received(switch.client)
+    memory_switch.device.stream_message(memory_switch.client, request)
+    (message,) = received(memory_switch.client)
     assert message.error.digest_list_ack.digest_list_ack.digest_id == 5
 
 
@@ -186,16 +193,16 @@ def test_short_packet_in() -> None:
         controller_header(INDEX, PACKET_IN).decode(b"\0\0\0")
 
 
-def test_role_limits_writes_and_reads(switch: Harness) -> None:
+def test_role_limits_writes_and_reads(memory_switch: Harness) -> None:
     client = Client()
     request = arbitration(1, "counting")
     request.arbitration.role.config.Pack(stratum.P4RoleConfig(exclusive_p4_ids=[COUNTER_ID]))
-    switch.device.stream_message(client, request)
-    write = switch.write_request([(p4r.Update.MODIFY, counter(0, 1)), (p4r.Update.MODIFY, register(data=b"\1"))])
+    memory_switch.device.stream_message(client, request)
+    write = memory_switch.write_request([(p4r.Update.MODIFY, counter(0, 1)), (p4r.Update.MODIFY, register(data=b"\1"))])
     write.role, write.election_id.low = "counting", 1
     with pytest.raises(P4Error, match="PERMISSION_DENIED: register_entry"):
-        switch.device.write(write)
-    assert len(switch.read(p4r.Entity(counter_entry=p4r.CounterEntry()), role="counting")) == COUNTER_SIZE
-    assert switch.read(p4r.Entity(register_entry=p4r.RegisterEntry()), role="counting") == []
+        memory_switch.device.write(write)
+    assert len(memory_switch.read(p4r.Entity(counter_entry=p4r.CounterEntry()), role="counting")) == COUNTER_SIZE
+    assert memory_switch.read(p4r.Entity(register_entry=p4r.RegisterEntry()), role="counting") == []
     with pytest.raises(P4Error, match="PERMISSION_DENIED"):
-        switch.read(register(), role="counting")
+        memory_switch.read(register(), role="counting")
