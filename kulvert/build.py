@@ -157,6 +157,7 @@ def _compile(compiler: CompilerName, arguments: list[str]) -> str:
     """
     command = [sys.executable, "-m", "p4compiler"] if compiler == "kulvert" else [P4C]
     # "unsupported" warns of every table with an action selector that it has no default action, also if none is asked for.
+    # (p4c warns all the same.)
     command.append("--Wdisable=unsupported")
     try:
         run = subprocess.run(
