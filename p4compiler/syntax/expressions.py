@@ -44,6 +44,9 @@ _UNARY = {operator.value: operator for operator in ast.UnaryOperator}
 _BASE_TYPE_KINDS = {kind.value: kind for kind in ast.BaseTypeKind}
 _BITS_KINDS = {kind.value: kind for kind in ast.BitsKind}
 
+MAX_TYPE_TOKENS = 2000
+"""How far to look for the end of type arguments."""
+
 MAX_DIGITS = 2000
 """Of a number; far above the widest type, and low enough for the number to be printed in a message."""
 
@@ -76,7 +79,8 @@ class ExpressionParser(Cursor):
         """The index behind the `>` that closes the `<` at `at`; -1 if what is between cannot be type arguments."""
         kinds = self.kinds
         depth = 0
-        while True:
+        last = at + MAX_TYPE_TOKENS
+        while at < last:
             kind = kinds[at]
             if kind == "<":
                 depth += 1
@@ -92,6 +96,7 @@ class ExpressionParser(Cursor):
             elif kind in _NEVER_IN_TYPE:
                 return -1
             at += 1
+        return -1
 
     def skip_brackets(self, at: int) -> int:
         """The index behind the bracket that closes the one at `at`; -1 if it is not closed."""
@@ -125,12 +130,14 @@ class ExpressionParser(Cursor):
         first = self.at
         self.enter()
         result = self.simple_type()
+        depth = self.depth
         while self.kinds[self.at] == "[":
             self.at += 1
+            self.enter()
             size = self.expression()
             self.expect("]")
             result = ast.StackTypeRef(self.span_from(first), result, size)
-        self.depth -= 1
+        self.depth = depth - 1
         return result
 
     def simple_type(self) -> ast.TypeRef:
@@ -197,11 +204,14 @@ class ExpressionParser(Cursor):
 
     def array_suffix(self, element: ast.TypeRef, first: int) -> ast.TypeRef:
         """The `[size]` behind a declared name, which belongs to its type (P4_16 1.2.5)."""
+        depth = self.depth
         while self.kinds[self.at] == "[":
             self.at += 1
+            self.enter()
             size = self.expression()
             self.expect("]")
             element = ast.StackTypeRef(self.span_from(first), element, size)
+        self.depth = depth
         return element
 
     # -- expressions

@@ -11,7 +11,7 @@ from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.source import SourceFile, Span
 from p4compiler.syntax.tokens import split
 
-MAX_TOKENS = 1_000_000
+MAX_TOKENS = 400_000
 """A program (or one macro's expansion) with more tokens than this is refused: the next step would take minutes."""
 
 NOTHING: frozenset[str] = frozenset()

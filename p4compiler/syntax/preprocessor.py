@@ -24,7 +24,7 @@ from p4compiler.syntax.macros import (
     MacroToken,
     to_macro_tokens,
 )
-from p4compiler.syntax.tokens import Tokens, split
+from p4compiler.syntax.tokens import Tokens, count, split
 
 BUILTIN_INCLUDE_DIR = Path(__file__).resolve().parent.parent / "p4include"
 MAX_INCLUDE_DEPTH = 64
@@ -174,12 +174,15 @@ class Preprocessor:
             segment = at
         if not self._stopped:
             self._take_text(file, segment, len(text))
-        for condition in conditions:
+        for condition in conditions[: self.diagnostics.limit]:
             self.diagnostics.error(Kind.PREPROCESSOR, "this conditional has no #endif", condition.span)
         self._open.pop()
 
     def _take_text(self, file: SourceFile, start: int, stop: int) -> None:
         """Append the tokens of text between two directives, macros expanded."""
+        if stop - start > MAX_TOKENS and count(file.text, start, stop, MAX_TOKENS) >= MAX_TOKENS:
+            self._too_large(Span(file, start, start))
+            return
         texts, starts, ends = split(file.text, start, stop)
         if not texts:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p4compiler.syntax import ast
-from p4compiler.syntax.cursor import BASE_TYPES, NAME_KINDS, VALUE_NAME_KINDS, SyntaxAbort
+from p4compiler.syntax.cursor import BASE_TYPES, MAX_CHAIN, NAME_KINDS, VALUE_NAME_KINDS, SyntaxAbort
 from p4compiler.syntax.expressions import ExpressionParser
 from p4compiler.syntax.tokens import END
 
@@ -278,7 +278,7 @@ class StatementParser(ExpressionParser):
         else:
             inner = self.primary()
         kinds = self.kinds
-        while True:
+        for _ in range(MAX_CHAIN):
             kind = kinds[self.at]
             if kind == ".":
                 self.at += 1
@@ -287,14 +287,15 @@ class StatementParser(ExpressionParser):
             elif kind == "[":
                 inner = self.subscript(inner, first)
             elif kind == "(":
-                inner = ast.Call(self.span_from(first), inner, (), self.argument_list())
-                inner = ast.Call(self.span_from(first), inner.callee, (), inner.arguments)
+                arguments = self.argument_list()
+                inner = ast.Call(self.span_from(first), inner, (), arguments)
             elif kind == "<":
                 type_arguments = self.type_arguments()
                 arguments = self.argument_list()
                 inner = ast.Call(self.span_from(first), inner, type_arguments, arguments)
             else:
                 return inner
+        return self.fail("too long a chain of members and calls")
 
     def if_statement(self, annotations: tuple[ast.Annotation, ...]) -> ast.Statement:
         """An `if` with its `else if`s, read in a loop and put together from the last one."""
