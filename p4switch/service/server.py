@@ -7,6 +7,7 @@ measured without a socket.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,10 +84,10 @@ class P4RuntimeServer:
                 self.port = self._server.add_insecure_port(address)
             else:
                 self.port = self._server.add_secure_port(address, _credentials(tls))
-        except RuntimeError as error:
-            raise BindError(f"cannot listen on {address}: {error}") from None
+        except RuntimeError:
+            self.port = 0
         if not self.port:
-            raise BindError(f"cannot listen on {address}")
+            raise BindError(f"cannot listen on {address}: {_why_not(address)}")
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         return {
@@ -199,6 +200,19 @@ def _abort(context: grpc.ServicerContext, error: P4Error) -> NoReturn:
         context.set_trailing_metadata(((_DETAILS, error.status().SerializeToString()),))
     context.abort(grpc.StatusCode[error.code.name], str(error))
     raise AssertionError("context.abort returned")
+
+
+def _why_not(address: str) -> str:
+    """Why an address cannot be listened on, in the system's words: gRPC does not tell."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(place)
+            probe.listen()
+    except OSError as error:
+        return error.strerror or str(error)
+    return "gRPC refused it"
 
 
 def _credentials(tls: TlsOptions) -> grpc.ServerCredentials:

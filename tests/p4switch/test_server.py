@@ -190,8 +190,10 @@ def test_garbage_on_the_wire_is_refused_and_harms_nobody(client: RawClient) -> N
 
 
 def test_address_in_use(running: Running) -> None:
-    with pytest.raises(BindError, match=f"cannot listen on {running.address}"):
+    with pytest.raises(BindError, match=f"cannot listen on {running.address}: Address already in use"):
         P4RuntimeServer(Device(2, MemoryDataplane()), running.address)
+    with pytest.raises(BindError, match=r"Cannot assign requested address"):
+        P4RuntimeServer(Device(2, MemoryDataplane()), "192.0.2.1:9559")
 
 
 def test_stop_closes_streams(running: Running, client: RawClient) -> None:
