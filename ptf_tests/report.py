@@ -13,6 +13,8 @@ from rich.table import Table
 
 _STYLE = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
 
+_WIDTH_WITH_STORIES = 120
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -40,10 +42,12 @@ def read_results(path: Path) -> list[Result]:
 
 def print_results(results: Sequence[Result], title: str, console: Console) -> None:
     """A line a test, and the whole story of those that failed."""
+    has_room = console.width >= _WIDTH_WITH_STORIES
     table = Table(title=title, title_justify="left")
     table.add_column("stage")
     table.add_column("test")
-    table.add_column("what it shows", overflow="fold")
+    if has_room:
+        table.add_column("what it shows", overflow="fold")
     table.add_column("result")
     table.add_column("s", justify="right")
     stage = ""
@@ -53,7 +57,8 @@ def print_results(results: Sequence[Result], title: str, console: Console) -> No
         shown = result.stage if result.stage != stage else ""
         stage = result.stage
         status = f"[{_STYLE[result.status]}]{result.status}[/]"
-        table.add_row(shown, result.test, result.about, status, f"{result.seconds:.1f}")
+        story = [result.about] if has_room else []
+        table.add_row(shown, result.test, *story, status, f"{result.seconds:.1f}")
     console.print(table)
     for result in results:
         if result.status != "passed":

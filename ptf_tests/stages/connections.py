@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
@@ -401,12 +402,37 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
             known = self.sent_by(POD_A, src, dst, "udp")
             self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-            twin_src, twin_dst = _colliding_ends(src, dst, REMOTE.address(family), dst.address)
-            twin = self.sent_by(ROUTER, twin_src, twin_dst, "udp")
-            self.drop(ROUTER.port, twin, DropReason.CONNECTION_CONFLICT, "open, but no room beside its twin")
-            self.client.modify(self.destination_entry(POD_B, family, 9))
-            self.drop(ROUTER.port, twin, DropReason.INGRESS_POLICY, "closed")
+            for twin_src, twin_dst in self._twins(src, dst, family):
+                self._show_apart(twin_src, twin_dst, family)
             self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "the known one")
+
+    def _twins(self, src: Side, dst: Side, family: Family) -> Iterator[tuple[Side, Side]]:
+        """Flows of the same hash: other ports and source; and where 64 bits can be chosen, another address alone."""
+        remote = REMOTE.address(family)
+        yield _colliding(src, dst, 32, lambda bits: (Side(remote, bits >> 16), Side(dst.address, bits & 0xFFFF)))
+        if family == 6:
+            prefix = int(ipaddress.ip_address(remote)) >> 64 << 64
+
+            def elsewhere(bits: int) -> str:
+                return str(ipaddress.ip_address(prefix | bits))
+
+            yield _colliding(src, dst, 64, lambda bits: (Side(elsewhere(bits), src.port), dst))
+            yield _colliding(src, dst, 64, lambda bits: (src, Side(elsewhere(bits), dst.port)))
+
+    def _show_apart(self, src: Side, dst: Side, family: Family) -> None:
+        """The twin has no room while it is allowed, and is denied when it is not."""
+        leaves = src.address == POD_A.address(family)
+        port = POD_A.port if leaves else ROUTER.port
+        packet = self.sent_by(POD_A if leaves else ROUTER, src, dst, "udp")
+        self.drop(port, packet, DropReason.CONNECTION_CONFLICT, f"{src} {dst} open, but no room beside its twin")
+        if leaves:
+            self.client.modify(self.source_entry(POD_A, family, 9))
+            self.drop(port, packet, DropReason.EGRESS_POLICY, f"{src} {dst} closed")
+            self.client.modify(self.source_entry(POD_A, family, 0))
+        else:
+            self.client.modify(self.destination_entry(POD_B, family, 9))
+            self.drop(port, packet, DropReason.INGRESS_POLICY, f"{src} {dst} closed")
+            self.client.modify(self.destination_entry(POD_B, family, 0))
 
 
 def _flow_hash(src: Side, dst: Side) -> int:
@@ -415,27 +441,25 @@ def _flow_hash(src: Side, dst: Side) -> int:
     return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + b"\x11")
 
 
-def _colliding_ends(src: Side, dst: Side, other_src: str, other_dst: str) -> tuple[Side, Side]:
-    """Ports with which a flow between the other addresses has the hash of `src` to `dst`.
+def _colliding(src: Side, dst: Side, bits: int, ends: Callable[[int], tuple[Side, Side]]) -> tuple[Side, Side]:
+    """The ends of a flow that has the hash of `src` to `dst`, out of a family of flows given by some free bits.
 
-    CRC-32 is linear over GF(2), and a bijection of the 32 bits of the two ports: one elimination finds the only pair.
+    CRC-32 is linear over GF(2): what each bit changes does not depend on the others, and one elimination finds a
+    choice of bits. The port pairs alone, or 64 bits of an address, suffice for every hash.
     """
-
-    def ends(ports: int) -> tuple[Side, Side]:
-        return Side(other_src, ports >> 16), Side(other_dst, ports & 0xFFFF)
-
     at_zero = _flow_hash(*ends(0))
-    basis: dict[int, tuple[int, int]] = {}  # highest bit -> (effect on the hash, ports that have it)
-    for bit in range(32):
-        effect, ports = _flow_hash(*ends(1 << bit)) ^ at_zero, 1 << bit
+    basis: dict[int, tuple[int, int]] = {}  # highest bit of an effect on the hash -> the effect, the choice that has it
+    for bit in range(bits):
+        effect, choice = _flow_hash(*ends(1 << bit)) ^ at_zero, 1 << bit
         while effect and effect.bit_length() in basis:
             held = basis[effect.bit_length()]
-            effect, ports = effect ^ held[0], ports ^ held[1]
-        basis[effect.bit_length()] = effect, ports
+            effect, choice = effect ^ held[0], choice ^ held[1]
+        if effect:
+            basis[effect.bit_length()] = effect, choice
     wanted, found = _flow_hash(src, dst) ^ at_zero, 0
     while wanted:
-        effect, ports = basis[wanted.bit_length()]
-        wanted, found = wanted ^ effect, found ^ ports
+        effect, choice = basis[wanted.bit_length()]
+        wanted, found = wanted ^ effect, found ^ choice
     assert _flow_hash(*ends(found)) == _flow_hash(src, dst)
     return ends(found)
 
