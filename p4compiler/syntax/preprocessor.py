@@ -32,20 +32,20 @@ MAX_INCLUDES = 4096
 MAX_FILE_BYTES = 16 << 20
 
 _TO_HASH = re.compile(
-    r'(?:[^"/#]++|"(?:[^"\\]++|\\[\s\S])*+"|//[^\n]*+(?:(?<=\\)\n[^\n]*+)*+|/\*(?:[^*]++|\*(?!/))*+\*/|/(?!\*))*+'
+    r'(?:[^"/#]++|"(?:[^"\\]++|\\[\s\S])*"|//[^\n]*+(?:(?<=\\)\n[^\n]*+)*|/\*(?:[^*]++|\*(?!/))*\*/|/(?!\*))*'
 )
 """Everything up to the next `#` that is not in a string or comment (or up to an unfinished string or comment)."""
 
 _LOGICAL_LINE = re.compile(
-    r'(?:[^"/\n\\]++|\\\r?\n|\\|"(?:[^"\\\n]++|\\.|\\\r?\n)*+"|"|//[^\n]*+(?:(?<=\\)\n[^\n]*+)*+'
-    r"|/\*(?:[^*]++|\*(?!/))*+\*/|/)*+"
+    r'(?:[^"/\n\\]++|\\\r?\n|\\|"(?:[^"\\\n]++|\\.|\\\r?\n)*"|"|//[^\n]*+(?:(?<=\\)\n[^\n]*+)*'
+    r"|/\*(?:[^*]++|\*(?!/))*\*/|/)*"
 )
 """A directive's line with its continuations; a block comment may end on a later line."""
 
 _DIRECTIVE = re.compile(r"[ \t]*([A-Za-z_]\w*|[0-9]+)?")
 
 _SKIP = re.compile(
-    r'"(?:[^"\\\n]++|\\.)*+"|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/|^[ \t]*+\#[ \t]*+(if|ifdef|ifndef|elif|else|endif)\b',
+    r'"(?:[^"\\\n]++|\\.)*"|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*\*/|^[ \t]*+\#[ \t]*+(if|ifdef|ifndef|elif|else|endif)\b',
     re.MULTILINE,
 )
 
