@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, dataclass_transform
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -15,9 +17,47 @@ if TYPE_CHECKING:
 else:
 
     def node(cls: type[T]) -> type[T]:
-        """A slotted dataclass, compared and hashed by identity.
+        """A slotted class with an `__init__` made from its annotations, compared and hashed by identity.
 
-        The type checker treats nodes as frozen; at run time they are not, because a frozen dataclass takes three times as
-        long to construct and the compiler makes some hundred thousand of them.
+        The type checker treats nodes as frozen dataclasses. They are neither at run time: a frozen instance takes three times
+        as long to construct, the compiler makes some hundred thousand of them, and `dataclasses` itself needs a
+        millisecond for each of the hundred classes, which every run of the compiler would pay.
         """
-        return dataclass(slots=True, eq=False)(cls)
+        own = get_annotations(cls)
+        defaults: dict[str, Any] = dict(getattr(cls, "_node_defaults", {}))
+        names: list[str] = [*getattr(cls, "__match_args__", ()), *own]
+        namespace = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
+        for name in own:
+            if name in namespace:
+                defaults[name] = namespace.pop(name)
+        namespace["__slots__"] = tuple(own)
+        namespace["__match_args__"] = tuple(names)
+        namespace["_node_defaults"] = defaults
+        namespace["__dataclass_fields__"] = {name: _make_field(name) for name in names}
+        if "__init__" not in cls.__dict__:
+            namespace["__init__"] = _make_init(names, defaults)
+        namespace.setdefault("__repr__", _repr)
+        return type(cls)(cls.__name__, cls.__bases__, namespace)
+
+    @dataclass
+    class _Template:
+        name: str
+
+    _TEMPLATE = _Template.__dataclass_fields__["name"]
+
+    def _make_field(name: str) -> Any:
+        """What `dataclasses.replace` and `dataclasses.fields` look at."""
+        made = copy(_TEMPLATE)
+        made.name = name
+        return made
+
+    def _make_init(names: list[str], defaults: dict[str, Any]) -> Any:
+        parameters = "".join(f", {name}=_defaults['{name}']" if name in defaults else f", {name}" for name in names)
+        body = "".join(f"\n    self.{name} = {name}" for name in names) or "\n    pass"
+        made: dict[str, Any] = {"_defaults": defaults}
+        exec(f"def __init__(self{parameters}):{body}", made)
+        return made["__init__"]
+
+    def _repr(self: Any) -> str:
+        values = ", ".join(f"{name}={getattr(self, name, None)!r}" for name in self.__match_args__ if name != "span")
+        return f"{type(self).__name__}({values})"

@@ -29,9 +29,11 @@ def parse_file(
         diagnostics: takes every error; the tree then holds what could be understood.
         undefines: macros that are removed again after `defines`, as `-U` does.
     """
+    from p4compiler.collector import without_collection
     from p4compiler.syntax.parser import parse_tokens
     from p4compiler.syntax.preprocessor import Preprocessor
 
-    preprocessor = Preprocessor(include_dirs, diagnostics)
-    preprocessor.define_all(defines, undefines)
-    return parse_tokens(preprocessor.run(path), diagnostics)
+    with without_collection():
+        preprocessor = Preprocessor(include_dirs, diagnostics)
+        preprocessor.define_all(defines, undefines)
+        return parse_tokens(preprocessor.run(path), diagnostics)

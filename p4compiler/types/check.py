@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p4compiler.collector import without_collection
 from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
@@ -14,11 +15,12 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
     Every error goes to `diagnostics`; if it has errors afterwards the result is incomplete and must not be lowered.
     """
     checker = Declarations(program, diagnostics)
-    for declaration in program.declarations:
-        if diagnostics.full:
-            break
-        checker.declaration(declaration)
-    checker.finish()
+    with without_collection():
+        for declaration in program.declarations:
+            if diagnostics.full:
+                break
+            checker.declaration(declaration)
+        checker.finish()
     if checker.checked.main is None and not diagnostics.has_errors:
         diagnostics.warning(Kind.MISSING, "the program has no 'main'", None)
     return checker.checked
