@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests as the arguments say; the exit status."""
     options = _parse(argv)
     console = Console(highlight=False)
+    signal.signal(signal.SIGINT, _interrupt)  # also when started in the background, where Ctrl-C is ignored
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(options, console)
