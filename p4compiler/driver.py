@@ -39,7 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.show is not None:
-        print(USAGE if options.show == "help" else f"kulvert compile {VERSION}", end="" if options.show == "help" else "\n")
+        print(
+            USAGE if options.show == "help" else f"kulvert compile {VERSION}",
+            end="" if options.show == "help" else "\n",
+        )
         return 0
     return _Compilation(options).run()
 
@@ -121,19 +124,17 @@ class _Compilation:
             from p4compiler.passes.pipeline import run_passes
 
             lowered = run_passes(program, self._dump)
-        self._write_p4info(lowered)
+        self._write_p4info(program)
         self._write_json(lowered)
 
     def _preprocess(self) -> None:
         with self._in("preprocessing"):
-            from p4compiler.syntax.preprocessor import Preprocessor
+            from p4compiler.syntax.preprocessor import Preprocessor, render
 
             preprocessor = Preprocessor(self._options.include_dirs, self._diagnostics)
             preprocessor.define_all(self._options.defines, self._options.undefines)
             tokens = preprocessor.run(self._options.file)
-        from p4compiler.syntax.tokens import render_tokens
-
-        sys.stdout.write(render_tokens(tokens))
+        sys.stdout.write(render(tokens))
 
     def _dump(self, name: str, program: Program) -> None:
         if self._options.dump_after in (name, "all"):

@@ -55,7 +55,9 @@ _WITH_VALUE = {
     "--dump-after": "dump_after",
     "--maxErrorCount": "error_limit",
 }
-_IGNORED_WITH_VALUE = frozenset({"-T", "--top4", "--dump", "--passes", "--excludeFrontendPasses", "--excludeMidendPasses"})
+_IGNORED_WITH_VALUE = frozenset(
+    {"-T", "--top4", "--dump", "--passes", "--excludeFrontendPasses", "--excludeMidendPasses"}
+)
 _IGNORED = frozenset(
     {"--emit-externs", "--ndebug", "--parser-inline-opt", "--doNotEmitIncludes", "--disable-annotations", "--nocpp"}
 )
