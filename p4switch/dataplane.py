@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Status(Enum):
@@ -169,3 +169,20 @@ class Dataplane(Protocol):
     def on_packet_in(self, handler: PacketInHandler) -> None: ...
 
     def close(self) -> None: ...
+
+
+Replica = tuple[int, int]
+"""A copy of a packet: (egress port, instance)."""
+
+
+@runtime_checkable
+class ReplicatingDataplane(Protocol):
+    """What a data plane with multicast and clone sessions offers besides. Both start with none at each `load`."""
+
+    def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None:
+        """The copies made for a multicast group; none removes it."""
+
+    def set_clone_session(
+        self, session: int, replicas: Sequence[Replica], truncate: int = 0, class_of_service: int = 0
+    ) -> None:
+        """The copies made for a clone session, cut to `truncate` bytes if that is not 0; no replicas remove it."""

@@ -122,6 +122,8 @@ class Device:
             self.dataplane.load(config.bmv2_json)
         except DataplaneError as error:
             raise from_dataplane(error) from None
+        if self._committed is not None:
+            self._committed.release()
         self._committed = Pipeline(config, self.dataplane)
         self._saved = None
         self._since_saved = []

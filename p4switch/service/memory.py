@@ -21,6 +21,7 @@ from p4switch.dataplane import (
     MemberRef,
     PacketInHandler,
     PortStats,
+    Replica,
     Status,
     TableAction,
 )
@@ -57,6 +58,8 @@ class MemoryDataplane:
         self._registers: dict[str, list[int]] = {}
         self._widths: dict[str, int] = {}
         self._ports: dict[int, str] = {}
+        self.multicast_groups: dict[int, tuple[Replica, ...]] = {}
+        self.clone_sessions: dict[int, tuple[tuple[Replica, ...], int, int]] = {}
         self.packets_out: list[bytes] = []
         self.packet_in_handler: PacketInHandler | None = None
         if program is not None:
@@ -79,6 +82,8 @@ class MemoryDataplane:
         self._counters = {name: [ZERO] * size for name, size in program.counters.items()}
         self._registers = {name: [0] * size for name, size in program.registers.items()}
         self._widths = dict(program.register_widths)
+        self.multicast_groups.clear()
+        self.clone_sessions.clear()
 
     # -- ports
 
@@ -268,6 +273,20 @@ class MemoryDataplane:
             cells[:] = [value] * len(cells)
         else:
             cells[index] = value
+
+    # -- replication
+
+    def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None:
+        self.multicast_groups.pop(group, None)
+        if replicas:
+            self.multicast_groups[group] = tuple(replicas)
+
+    def set_clone_session(
+        self, session: int, replicas: Sequence[Replica], truncate: int = 0, class_of_service: int = 0
+    ) -> None:
+        self.clone_sessions.pop(session, None)
+        if replicas:
+            self.clone_sessions[session] = (tuple(replicas), truncate, class_of_service)
 
     # -- packets
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from p4base.lookup import P4InfoIndex
 from p4base.messages import p4r
-from p4switch.dataplane import Dataplane
+from p4switch.dataplane import Dataplane, ReplicatingDataplane
 from p4switch.service.absent import AbsentHandler
 from p4switch.service.action_plan import ActionPlan
 from p4switch.service.action_profile import GroupHandler, MemberHandler, build_profiles
@@ -17,6 +17,7 @@ from p4switch.service.match_plan import MatchPlan
 from p4switch.service.p4data import scalar_codec
 from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from p4switch.service.program import DeviceProgram, parse_program, unwrap_device_config
+from p4switch.service.replication import ReplicationHandler
 from p4switch.service.table_entry import TableEntryHandler, build_tables
 from p4switch.service.verify import check_consistent
 
@@ -76,6 +77,12 @@ class Pipeline:
             raise P4Error(Code.UNIMPLEMENTED, f"this data plane does not support {kind}")
         return handler
 
+    def release(self) -> None:
+        """Take out of the data plane what a new program would inherit."""
+        replication = self._handlers["packet_replication_engine_entry"]
+        if isinstance(replication, ReplicationHandler):
+            replication.clear()
+
 
 def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, Handler]:
     index, program = config.index, config.program
@@ -107,13 +114,17 @@ def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, H
         for r in p4info.registers
     }
     entries = TableEntryHandler(tables, dataplane)
-    absent = ["packet_replication_engine_entry", "value_set_entry", "digest_entry"]
+    absent = ["value_set_entry", "digest_entry"]
     if not p4info.meters:  # a program's own meters exist without being written: reading them cannot find nothing
         absent.append("meter_entry")
     if not p4info.direct_meters:
         absent.append("direct_meter_entry")
+    replication: Handler = AbsentHandler("packet_replication_engine_entry")
+    if isinstance(dataplane, ReplicatingDataplane):
+        replication = ReplicationHandler(dataplane)
     return {
         **{kind: AbsentHandler(kind) for kind in absent},
+        "packet_replication_engine_entry": replication,
         "table_entry": entries,
         "action_profile_member": MemberHandler(profiles, dataplane),
         "action_profile_group": GroupHandler(profiles, dataplane),

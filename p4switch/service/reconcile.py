@@ -11,10 +11,27 @@ from p4switch.service.errors import P4Error, invalid
 from p4switch.service.memory import MemoryDataplane
 from p4switch.service.pipeline import Pipeline, PipelineConfig
 
+
+def _pre(
+    *,
+    multicast_group_entry: p4r.MulticastGroupEntry | None = None,
+    clone_session_entry: p4r.CloneSessionEntry | None = None,
+) -> p4r.Entity:
+    return p4r.Entity(
+        packet_replication_engine_entry=p4r.PacketReplicationEngineEntry(
+            multicast_group_entry=multicast_group_entry, clone_session_entry=clone_session_entry
+        )
+    )
+
+
+_PRE = "packet_replication_engine_entry"
+
 # What has to be there before what: members, groups, entries. Counters and registers are the pipeline's last.
 _ORDER: Sequence[tuple[str, p4r.Entity]] = (
     ("action_profile_member", p4r.Entity(action_profile_member=p4r.ActionProfileMember())),
     ("action_profile_group", p4r.Entity(action_profile_group=p4r.ActionProfileGroup())),
+    (_PRE, _pre(multicast_group_entry=p4r.MulticastGroupEntry())),
+    (_PRE, _pre(clone_session_entry=p4r.CloneSessionEntry())),
     ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(counter_data=p4r.CounterData()))),
     ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(is_default_action=True))),
     ("counter_entry", p4r.Entity(counter_entry=p4r.CounterEntry())),
@@ -28,7 +45,7 @@ def installed_state(pipeline: Pipeline) -> list[p4r.Update]:
     updates = []
     for kind, request in _ORDER:
         initial = {entity.SerializeToString(deterministic=True) for entity in _read(fresh, kind, request)}
-        inserted = kind in ("action_profile_member", "action_profile_group")
+        inserted = kind in ("action_profile_member", "action_profile_group", _PRE)
         for entity in _read(pipeline, kind, request):
             if entity.SerializeToString(deterministic=True) in initial:
                 continue  # the program's own: a default action, an empty cell
