@@ -138,7 +138,6 @@ class TableCode:
 
     def write_specs(self) -> None:
         """`kv_tables` and `kv_profiles`."""
-        out = self.out
         rows: list[str] = []
         for number, table in enumerate(self.program.tables()):
             places, words = pack([field.width for field in table.key])
