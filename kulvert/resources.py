@@ -1,7 +1,8 @@
 """Where Kulvert's data files are: the P4 sources, the templates and the target files.
 
 In a checkout they lie beside the packages (`p4src/`, `templates/`, `targets/`); in an installed wheel they travel
-inside this package (`kulvert/data/…`). A checkout wins, so that an edited source is what gets compiled.
+inside this package (`kulvert/data/…`). A checkout wins, so that an edited source is what gets compiled; it is known by its
+pyproject.toml, since a folder named `templates` beside an installed package may be anybody's.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ def resource_dir(kind: ResourceKind) -> Path:
     Raises:
         ResourceError: neither the checkout nor the installed package has it.
     """
-    places = (_PACKAGE.parent / kind, _PACKAGE / "data" / kind)
-    for place in places:
-        if place.is_dir() and any(place.iterdir()):
-            return place
-    looked = " nor ".join(str(place) for place in places)
-    raise ResourceError(f"Kulvert's {kind} files are missing: found neither {looked}")
+    checkout, packaged = _PACKAGE.parent, _PACKAGE / "data" / kind
+    if (checkout / "pyproject.toml").is_file() and (checkout / kind).is_dir():
+        return checkout / kind
+    if packaged.is_dir():
+        return packaged
+    raise ResourceError(f"Kulvert's {kind} files are missing: there is no {packaged}; the installation is incomplete")
