@@ -51,6 +51,8 @@ class Coercion(TypeResolver):
             if isinstance(number, model.BitsType):
                 self.checked.cast_of[expression] = target
                 return True
+        if isinstance(source, model.InfIntType) and isinstance(target, model.NewType):
+            return self._coerce_to_new_type(expression, target)
         if isinstance(source, model.EnumType) and isinstance(target, model.BitsType) and target == source.underlying:
             self.checked.cast_of[expression] = target
             return True
@@ -81,7 +83,7 @@ class Coercion(TypeResolver):
     def _coerce_number(self, expression: ast.Expression, target: model.BitsType) -> bool:
         value = self.constant(expression)
         if not isinstance(value, int) or isinstance(value, bool):
-            if isinstance(expression, ast.Unary) or isinstance(expression, ast.Binary):
+            if isinstance(expression, ast.Unary | ast.Binary):
                 self._retype_operands(expression, target)
                 self.type_of[expression] = target
                 return True
@@ -94,6 +96,19 @@ class Coercion(TypeResolver):
         self.check_fit(value, target, expression)
         self.type_of[expression] = target
         self.constant_of[expression] = constants.wrap(value, target)
+        return True
+
+    def _coerce_to_new_type(self, expression: ast.Expression, target: model.NewType) -> bool:
+        """A number without a width may stand for a new type's value, as it may for the type behind it."""
+        underlying: model.Type = target
+        while isinstance(underlying, model.NewType):
+            underlying = underlying.underlying
+        if not isinstance(underlying, model.BitsType):
+            self.type_error(f"a number cannot be used where '{target}' is needed", expression)
+            return False
+        if not self._coerce_number(expression, underlying):
+            return False
+        self.type_of[expression] = target
         return True
 
     def _retype_operands(self, expression: ast.Unary | ast.Binary, target: model.BitsType) -> None:
