@@ -85,7 +85,7 @@ class Controller:
             if options.attachments is not None and not options.once:
                 tasks.append(asyncio.create_task(self._watch_attachments(source_stop), name="attachments"))
             main = asyncio.create_task(self.reconciler.run(stop, options.once), name="reconciler")
-            await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_COMPLETED)  # a source ends only by failing
             source_stop.set()
             for task in tasks:
                 if task.done() and task.exception() is not None:

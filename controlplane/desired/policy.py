@@ -214,7 +214,7 @@ POLICY_REPORT: Rule[ObjectRef, Output] = Rule("policy report", _report)
 
 def _collect(view: View, subject: Subject) -> PolicySet | None:
     labels = dict(subject.labels)
-    found: dict[bytes, PolicyRule] = {}
+    found: dict[str, PolicyRule] = {}
     selecting: list[ObjectRef] = []
     for ref in view.read(POLICIES, subject.namespace):
         parsed = view.get(PARSED_POLICY, ref)
@@ -225,11 +225,11 @@ def _collect(view: View, subject: Subject) -> PolicySet | None:
         for rule in rules:
             resolved = _resolve(rule, subject) if subject.direction == INGRESS else rule
             if resolved is not None:
-                found[msgspec.json.encode(resolved)] = resolved
+                found[repr(resolved)] = resolved
     if not selecting:
         return None
     ordered = sorted(found.items())
-    digest = hashlib.sha256(b"\n".join(encoded for encoded, _ in ordered)).hexdigest()[:32]
+    digest = hashlib.sha256("\n".join(text for text, _ in ordered).encode()).hexdigest()[:32]
     return PolicySet(PolicyId(subject.direction, digest), tuple(rule for _, rule in ordered), selecting[0])
 
 

@@ -41,7 +41,7 @@ class Space(msgspec.Struct, frozen=True):
         return self.high - self.low + 1
 
     def preferred(self, symbol: Symbol) -> int:
-        digest = hashlib.blake2b(msgspec.msgpack.encode(symbol), digest_size=8, person=self.name.encode()[:16]).digest()
+        digest = hashlib.blake2b(repr(symbol).encode(), digest_size=8, person=self.name.encode()[:16]).digest()
         return int.from_bytes(digest, "big") % self.size
 
     def plausible(self, symbol: Symbol, number: int) -> bool:
