@@ -308,51 +308,40 @@ class FullSetEvictsTheUnanswered(ConnectionTest):
     """In a full set the oldest connection without an answer makes room, and a connection with one never does."""
 
     def runTest(self) -> None:
-        dst = Side(POD_B.ipv4, 7)
-        flows = self._in_one_set(POD_A.ipv4, dst)
-        sources = [next(flows) for _ in range(_WAYS)]
-        for src in sources:
-            packet = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-        first = sources[0]
-        answer = self.sent_by(POD_B, dst, first, "udp")
-        self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, first, "udp"))
-        for _ in range(2 * _WAYS):  # all of them unanswered, so that each takes another one's way
-            src = next(flows)
-            packet = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4)
+        held = [self._open(*next(flows)) for _ in range(_WAYS)]
+        self._answer(*held[0])
+        for _ in range(2 * _WAYS):  # all of them unanswered, so that each takes the way of one before it
+            self._open(*next(flows))
         self.isolate(POD_B, ingress_policy=9)
-        packet = self.sent_by(POD_A, first, dst, "udp")
-        self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, first, dst, "udp"), "answered")
-        self.drop(POD_A.port, self.sent_by(POD_A, sources[1], dst, "udp"), DropReason.INGRESS_POLICY, "evicted")
+        self._open(*held[0])
+        self.drop(POD_A.port, self.sent_by(POD_A, *held[1], "udp"), DropReason.INGRESS_POLICY, "evicted")
 
-    def _in_one_set(self, address: str, dst: Side) -> Iterator[Side]:
-        """Client ends whose packets to `dst` all hash to one set."""
-        mask = self.target.connections.sets - 1
-        for port in range(1024, 65536):
-            src = Side(address, port)
-            if _flow_hash(src, dst) & mask == 0:
-                yield src
+    def _open(self, src: Side, dst: Side) -> tuple[Side, Side]:
+        """A UDP packet from POD_A reaches POD_B; its two ends."""
+        packet = self.sent_by(POD_A, src, dst, "udp")
+        self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+        return src, dst
+
+    def _answer(self, src: Side, dst: Side) -> None:
+        """POD_B's answer reaches POD_A."""
+        packet = self.sent_by(POD_B, dst, src, "udp")
+        self.pass_through(POD_B.port, packet, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
 
 
 class FullSetOfAnsweredRefuses(FullSetEvictsTheUnanswered):
     """Nine answered connections do not fit into eight ways: the ninth is refused, and the eight go on."""
 
     def runTest(self) -> None:
-        dst = Side(POD_B.ipv4, 7)
-        flows = self._in_one_set(POD_A.ipv4, dst)
-        sources = [next(flows) for _ in range(_WAYS)]
-        for src in sources:
-            packet = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-            answer = self.sent_by(POD_B, dst, src, "udp")
-            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
-        ninth = self.sent_by(POD_A, next(flows), dst, "udp")
+        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4)
+        held = [self._open(*next(flows)) for _ in range(_WAYS)]
+        for src, dst in held:
+            self._answer(src, dst)
+        ninth = self.sent_by(POD_A, *next(flows), "udp")
         self.drop(POD_A.port, ninth, DropReason.CONNECTIONS_FULL)
         self.isolate(POD_B, ingress_policy=9)
-        for src in sources:
-            packet = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "one of eight")
+        for src, dst in held:
+            self._open(src, dst)
 
 
 class KnownConnectionNeedsNoPolicy(ConnectionTest):
@@ -408,16 +397,16 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
 
     def _twins(self, src: Side, dst: Side, family: Family) -> Iterator[tuple[Side, Side]]:
         """Flows of the same hash: other ports and source; and where 64 bits can be chosen, another address alone."""
-        remote = REMOTE.address(family)
-        yield _colliding(src, dst, 32, lambda bits: (Side(remote, bits >> 16), Side(dst.address, bits & 0xFFFF)))
+        remote, wanted = REMOTE.address(family), _flow_hash(src, dst)
+        yield _flow_with_hash(wanted, 32, lambda bits: (Side(remote, bits >> 16), Side(dst.address, bits & 0xFFFF)))
         if family == 6:
             prefix = int(ipaddress.ip_address(remote)) >> 64 << 64
 
             def elsewhere(bits: int) -> str:
                 return str(ipaddress.ip_address(prefix | bits))
 
-            yield _colliding(src, dst, 64, lambda bits: (Side(elsewhere(bits), src.port), dst))
-            yield _colliding(src, dst, 64, lambda bits: (src, Side(elsewhere(bits), dst.port)))
+            yield _flow_with_hash(wanted, 64, lambda bits: (Side(elsewhere(bits), src.port), dst))
+            yield _flow_with_hash(wanted, 64, lambda bits: (src, Side(elsewhere(bits), dst.port)))
 
     def _show_apart(self, src: Side, dst: Side, family: Family) -> None:
         """The twin has no room while it is allowed, and is denied when it is not."""
@@ -441,8 +430,14 @@ def _flow_hash(src: Side, dst: Side) -> int:
     return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + b"\x11")
 
 
-def _colliding(src: Side, dst: Side, bits: int, ends: Callable[[int], tuple[Side, Side]]) -> tuple[Side, Side]:
-    """The ends of a flow that has the hash of `src` to `dst`, out of a family of flows given by some free bits.
+def _flows_of_one_set(src: str, dst: str) -> Iterator[tuple[Side, Side]]:
+    """UDP flows whose hashes end in zeros, so that they belong to one set however many sets there are."""
+    for number in range(1, 1 << 10):
+        yield _flow_with_hash(number << 22, 32, lambda bits: (Side(src, bits >> 16), Side(dst, bits & 0xFFFF)))
+
+
+def _flow_with_hash(wanted: int, bits: int, ends: Callable[[int], tuple[Side, Side]]) -> tuple[Side, Side]:
+    """The ends of the flow that has a given hash, out of a family of flows given by some free bits.
 
     CRC-32 is linear over GF(2): what each bit changes does not depend on the others, and one elimination finds a
     choice of bits. The port pairs alone, or 64 bits of an address, suffice for every hash.
@@ -456,11 +451,11 @@ def _colliding(src: Side, dst: Side, bits: int, ends: Callable[[int], tuple[Side
             effect, choice = effect ^ held[0], choice ^ held[1]
         if effect:
             basis[effect.bit_length()] = effect, choice
-    wanted, found = _flow_hash(src, dst) ^ at_zero, 0
-    while wanted:
-        effect, choice = basis[wanted.bit_length()]
-        wanted, found = wanted ^ effect, found ^ choice
-    assert _flow_hash(*ends(found)) == _flow_hash(src, dst)
+    missing, found = wanted ^ at_zero, 0
+    while missing:
+        effect, choice = basis[missing.bit_length()]
+        missing, found = missing ^ effect, found ^ choice
+    assert _flow_hash(*ends(found)) == wanted
     return ends(found)
 
 
