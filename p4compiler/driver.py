@@ -115,16 +115,22 @@ class _Compilation:
             from p4compiler.types.check import check_program
 
             checked = check_program(tree, diagnostics)
-        with self._in("lowering"):
-            from p4compiler.lowering.program import lower_program
+        if checked.main is None:
+            self._write_empty_p4info()
+        self._phase = "lowering"
+        from p4compiler.lowering.program import lower_program
 
-            program = lower_program(checked, options.file, diagnostics)
-        assert program is not None, "an error says why there is no program"
+        program = lower_program(checked, options.file, diagnostics)
+        if program is None or not all(error.kind is Kind.UNSUPPORTED_ON_TARGET for error in diagnostics.errors):
+            raise _Stopped
+        # The control plane's view does not depend on what the target can do.
+        self._write_p4info(program)
+        if diagnostics.has_errors:
+            raise _Stopped
         with self._in("the passes"):
             from p4compiler.passes.pipeline import run_passes
 
             lowered = run_passes(program, self._dump)
-        self._write_p4info(program)
         self._write_json(lowered)
 
     def _preprocess(self) -> None:
@@ -142,21 +148,38 @@ class _Compilation:
 
             print(f"// after {name}\n{print_program(program)}")
 
-    def _write_p4info(self, program: Program) -> None:
+    def _p4info_files(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Path and format of the files for P4Info, and of those for the entries."""
         options = self._options
-        infos = _files(options.p4info_file, options.p4info_files, options.p4info_format)
-        entries = _files(options.entries_file, options.entries_files, options.p4info_format)
+        return (
+            _files(options.p4info_file, options.p4info_files, options.p4info_format),
+            _files(options.entries_file, options.entries_files, options.p4info_format),
+        )
+
+    def _write_p4info(self, program: Program) -> None:
+        infos, entries = self._p4info_files()
         if not infos and not entries:
             return
-        with self._in("writing P4Info"):
-            from p4compiler.backends.p4info.generate import generate_p4info
-            from p4compiler.backends.p4info.output import encode
+        self._phase = "writing P4Info"
+        from p4compiler.backends.p4info.generate import generate_p4info
+        from p4compiler.backends.p4info.output import encode
 
-            p4info = generate_p4info(program, self._diagnostics)
-            outputs = [(path, encode(p4info.message, format_)) for path, format_ in infos]
-            outputs += [(path, encode(p4info.entries(), format_)) for path, format_ in entries]
+        p4info = generate_p4info(program, self._diagnostics)
+        outputs = [(path, encode(p4info.message, format_)) for path, format_ in infos]
+        outputs += [(path, encode(p4info.entries(), format_)) for path, format_ in entries]
         for path, data in outputs:
             _write(path, data)
+
+    def _write_empty_p4info(self) -> None:
+        """A program without `main` is a library: it has no control plane."""
+        from p4compiler.backends.p4info.messages import P4Info, WriteRequest
+        from p4compiler.backends.p4info.output import encode
+
+        infos, entries = self._p4info_files()
+        for path, format_ in infos:
+            _write(path, encode(P4Info(None), format_))
+        for path, format_ in entries:
+            _write(path, encode(WriteRequest(), format_))
 
     def _write_json(self, program: Program) -> None:
         with self._in("writing the BMv2 JSON"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from p4compiler.ir.annotations import Annotation, AnnotationValue
 from p4compiler.syntax import ast
@@ -61,8 +63,10 @@ def _lower(annotation: ast.Annotation) -> Annotation:
     pairs: tuple[tuple[str, AnnotationValue], ...] = ()
     if annotation.pairs:
         pairs = tuple(
-            (pair.name.text, value) for pair in annotation.pairs if (value := _literal(pair.value)) is not None
+            (pair.name.text, value) for pair in annotation.pairs if (value := _constant(pair.value)) is not None
         )
+    elif annotation.name in _PAIRS and annotation.tokens:
+        pairs = tuple(_token_pairs(annotation.tokens))
     return Annotation(
         annotation.span,
         annotation.name,
@@ -78,6 +82,10 @@ _EXPRESSION_BODIES = frozenset({"name", "deprecated", "noWarn", "length", "synch
 
 # The bodies of these are read as P4Runtime defines them and printed in P4's form.
 _LISTS = frozenset({"controller_header", "p4runtime_translation"})
+
+
+# The bodies of these are pairs of key and value, though they are written in parentheses.
+_PAIRS = frozenset({"pkginfo", "platform_property"})
 
 
 def _body_text(annotation: ast.Annotation) -> str:
@@ -96,18 +104,23 @@ def _token_text(token: ast.AnnotationToken) -> str:
 def _values(annotation: ast.Annotation) -> list[AnnotationValue]:
     """The literals of the body."""
     if annotation.tokens is None:
-        return [value for argument in annotation.arguments if (value := _literal(argument)) is not None]
+        return [value for argument in annotation.arguments if (value := _constant(argument)) is not None]
     values: list[AnnotationValue] = []
     for token in annotation.tokens:
-        if token.is_string:
-            text = token.text
-            quoted = len(text) >= 2 and text[0] == text[-1] == '"'
-            values.append(_unescape(text[1:-1]) if quoted else text)
-        elif token.text in ("true", "false"):
-            values.append(token.text == "true")
-        elif (number := _number(token.text)) is not None:
-            values.append(number)
+        value = _token_value(token)
+        if value is not None:
+            values.append(value)
     return values
+
+
+def _token_value(token: ast.AnnotationToken) -> AnnotationValue | None:
+    if token.is_string:
+        text = token.text
+        quoted = len(text) >= 2 and text[0] == text[-1] == '"'
+        return _unescape(text[1:-1]) if quoted else text
+    if token.text in ("true", "false"):
+        return token.text == "true"
+    return _number(token.text)
 
 
 def _unescape(text: str) -> str:
@@ -135,7 +148,36 @@ def _number(text: str) -> int | None:
         return None
 
 
-def _literal(expression: ast.Expression) -> AnnotationValue | None:
+def _token_pairs(tokens: tuple[ast.AnnotationToken, ...]) -> Iterator[tuple[str, AnnotationValue]]:
+    """`key = value, …` in a body that is not structured."""
+    for index, token in enumerate(tokens[:-1]):
+        if token.text == "=" and index > 0:
+            value = _token_value(tokens[index + 1])
+            if value is not None:
+                yield tokens[index - 1].text, value
+
+
+_OPERATIONS: dict[ast.BinaryOperator, Callable[[Any, Any], AnnotationValue]] = {
+    ast.BinaryOperator.ADD: operator.add,
+    ast.BinaryOperator.SUB: operator.sub,
+    ast.BinaryOperator.MUL: operator.mul,
+    ast.BinaryOperator.SHL: operator.lshift,
+    ast.BinaryOperator.SHR: operator.rshift,
+    ast.BinaryOperator.AND: operator.and_,
+    ast.BinaryOperator.OR: operator.or_,
+    ast.BinaryOperator.XOR: operator.xor,
+    ast.BinaryOperator.EQ: operator.eq,
+    ast.BinaryOperator.NE: operator.ne,
+    ast.BinaryOperator.LT: operator.lt,
+    ast.BinaryOperator.LE: operator.le,
+    ast.BinaryOperator.GT: operator.gt,
+    ast.BinaryOperator.GE: operator.ge,
+    ast.BinaryOperator.CONCAT: operator.add,
+}
+
+
+def _constant(expression: ast.Expression) -> AnnotationValue | None:
+    """The value of an expression in a structured annotation; None if it is not known."""
     match expression:
         case ast.IntegerLiteral(value=value):
             return value
@@ -143,6 +185,21 @@ def _literal(expression: ast.Expression) -> AnnotationValue | None:
             return flag
         case ast.StringLiteral(value=text):
             return text
-        case ast.Unary(operator=ast.UnaryOperator.NEGATE, operand=ast.IntegerLiteral(value=value)):
-            return -value
+        case ast.Unary(operator=unary, operand=operand):
+            inner = _constant(operand)
+            if unary is ast.UnaryOperator.NOT:
+                return None if inner is None else not inner
+            if isinstance(inner, int):
+                return (
+                    -inner
+                    if unary is ast.UnaryOperator.NEGATE
+                    else ~inner
+                    if unary is ast.UnaryOperator.COMPLEMENT
+                    else inner
+                )
+        case ast.Binary(operator=binary, left=left, right=right):
+            a, b = _constant(left), _constant(right)
+            operation = _OPERATIONS.get(binary)
+            if a is not None and b is not None and operation is not None and type(a) is type(b):
+                return operation(a, b)
     return None

@@ -244,12 +244,14 @@ class CallLowering(ExpressionLowering):
         *,
         share: bool,
         span: Span,
+        settle: bool = False,
     ) -> list[CopyOut]:
         """Bind the parameters in the callee's scope; what is to be copied out afterwards.
 
         Args:
             arguments: in the order of the parameters; None takes the default, or nothing (an `out` argument `_`).
             share: the callee sees nothing but its parameters.
+            settle: the binding may be assigned again by a later application, so that even a constant needs a place.
         """
         values: list[v.Value | None] = []
         for index, (parameter, argument) in enumerate(zip(parameters, arguments, strict=True)):
@@ -258,7 +260,9 @@ class CallLowering(ExpressionLowering):
         copies: list[CopyOut] = []
         for parameter, type_, value, is_shared in zip(parameters, parameter_types, values, shared, strict=True):
             declared = model.substitute(model.substitute(type_, scope.types), self.scope.types)
-            bound = self._bind_one(parameter, declared, value, shared=is_shared, scope=scope, copies=copies, span=span)
+            bound = self._bind_one(
+                parameter, declared, value, shared=is_shared, scope=scope, copies=copies, span=span, settle=settle
+            )
             scope.bind(parameter, bound)
         return copies
 
@@ -304,6 +308,7 @@ class CallLowering(ExpressionLowering):
         scope: Scope,
         copies: list[CopyOut],
         span: Span,
+        settle: bool,
     ) -> v.Value:
         if isinstance(value, v.InstanceValue | v.PacketValue):
             return value
@@ -311,7 +316,8 @@ class CallLowering(ExpressionLowering):
             if value is None:
                 return v.DefaultValue()
             value = self.convert(value, type_, span)
-            if _is_settled(value) or (shared and v.is_place(value) and not _has_dynamic_index(value)):
+            settled = _is_settled(value) and not (settle and parameter.direction is ast.Direction.IN)
+            if settled or (shared and v.is_place(value) and not _has_dynamic_index(value)):
                 return value
             return self._copy_in(parameter, type_, value, scope)
         if shared and value is not None and not _has_dynamic_index(value):

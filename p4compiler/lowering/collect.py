@@ -75,10 +75,6 @@ def _direct_counters(instances: Iterable[Instance]) -> Iterator[ob.DirectCounter
 
 def _inside(block: ParserInstance | ControlInstance) -> Iterator[Instance]:
     """Externs and tables of a block and of the controls inlined in it."""
-    declared = set(block.declaration.locals)
-    for node, instance in block.objects.items():
-        if node not in declared:
-            yield from _expand(instance)
     for declaration in block.declaration.locals:
         found: Instance | None = None
         if isinstance(declaration, ast.Table) and isinstance(block, ControlInstance):
@@ -87,6 +83,11 @@ def _inside(block: ParserInstance | ControlInstance) -> Iterator[Instance]:
             found = block.objects.get(declaration)
         if found is not None:
             yield from _expand(found)
+    # Those of direct applications come last.
+    declared = set(block.declaration.locals)
+    for node, instance in block.objects.items():
+        if node not in declared:
+            yield from _expand(instance)
 
 
 def _expand(instance: Instance) -> Iterator[Instance]:
@@ -98,7 +99,7 @@ def _expand(instance: Instance) -> Iterator[Instance]:
 
 def _actions(session: Session, block: ControlInstance, tables: list[ob.Table]) -> Iterator[ob.Action]:
     """Actions of the top level that the tables use, then the block's own."""
-    shared = set(session.global_actions.values())
+    shared = {*session.global_actions.values(), *session.bound_actions}
     for table in tables:
         for reference in table.actions:
             if reference.action in shared:
@@ -108,9 +109,6 @@ def _actions(session: Session, block: ControlInstance, tables: list[ob.Table]) -
 
 def _own_actions(block: ControlInstance) -> Iterator[ob.Action]:
     declared = set(block.declaration.locals)
-    for node, instance in block.objects.items():
-        if node not in declared and isinstance(instance, ControlInstance):
-            yield from _own_actions(instance)
     yield from (action for declaration, action in block.called.items() if declaration not in declared)
     for declaration in block.declaration.locals:
         if isinstance(declaration, ast.Action):
@@ -124,6 +122,9 @@ def _own_actions(block: ControlInstance) -> Iterator[ob.Action]:
             nested = block.objects.get(declaration)
             if isinstance(nested, ControlInstance):
                 yield from _own_actions(nested)
+    for node, instance in block.objects.items():
+        if node not in declared and isinstance(instance, ControlInstance):
+            yield from _own_actions(instance)
 
 
 def _bound(block: ControlInstance, declaration: ast.Action) -> list[ob.Action]:

@@ -75,7 +75,7 @@ class ControlLowering(TableLowering):
     ) -> ExternInstance:
         resolved = self.checked.call_of[call]
         type_ = model.substitute(resolved.return_type, self.scope.types)
-        made = self._construct(resolved, child_name(instance.control.name, name), annotations, call.span, type_)
+        made = self._construct(resolved, name.removeprefix("."), annotations, call.span, type_)
         if not isinstance(made, ExternInstance):
             raise self.session.refused("an extern object is needed here", call.span, Kind.UNEXPECTED)
         if isinstance(made.object, ob.ActionProfile):
@@ -122,10 +122,6 @@ class ControlLowering(TableLowering):
         match kind:
             case "register":
                 data_type = self.types.data_type(types[0])
-                if not isinstance(self.types.resolve(types[0]), model.BitsType):
-                    self.session.diagnostics.error(
-                        Kind.UNSUPPORTED_ON_TARGET, "a register can only hold bit<> or int<> on this target", span
-                    )
                 size = self._size(call, 0)
                 return ob.Register(span, name, annotations, hidden, size, data_type, self._index_type(types[1:]))
             case "counter":
@@ -147,7 +143,8 @@ class ControlLowering(TableLowering):
                 return ob.ActionProfile(span, name, annotations, hidden, self._size(call, 1), algorithm)
             case "Checksum16":
                 return None
-        raise self.session.refused(f"the target has no extern '{kind}'", span)
+        self.session.diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, f"the target has no extern '{kind}'", span)
+        return None
 
     def _size(self, call: ResolvedCall, index: int) -> int:
         size = self._number(call, index)
@@ -225,9 +222,7 @@ class ControlLowering(TableLowering):
             copies, restore = self._bind_again(instance, call, span)
         else:
             instance.is_elaborated = True
-            copies = self.bind(
-                call.parameters, call.parameter_types, call.arguments, instance.scope, share=True, span=span
-            )
+            copies = self.bind_instance(instance, instance.declaration.parameters, call, span)
             restore = []
         outer_control, self.control = self.control, instance
         outer_frames, self.frames = self.frames, []
@@ -244,6 +239,19 @@ class ControlLowering(TableLowering):
         self.copy_out(copies)
         self.copy_out(restore)
 
+    def bind_instance(
+        self,
+        instance: ControlInstance | ParserInstance,
+        parameters: Sequence[ast.Parameter],
+        call: ResolvedCall,
+        span: Span,
+    ) -> list[CopyOut]:
+        """Bind the parameters of the instance's own declaration: a constructor parameter may be declared by its type only."""
+        types = [
+            model.substitute(self.checked.resolved_type_of[parameter], instance.scope.types) for parameter in parameters
+        ]
+        return self.bind(parameters, types, call.arguments, instance.scope, share=True, settle=True, span=span)
+
     def _bind_again(
         self, instance: ControlInstance, call: ResolvedCall, span: Span
     ) -> tuple[list[CopyOut], list[CopyOut]]:
@@ -254,7 +262,7 @@ class ControlLowering(TableLowering):
         """
         copies: list[CopyOut] = []
         restore: list[CopyOut] = []
-        for parameter, argument in zip(call.parameters, call.arguments, strict=True):
+        for parameter, argument in zip(instance.declaration.parameters, call.arguments, strict=True):
             bound = instance.scope.bindings[parameter]
             if argument is None or isinstance(bound, v.PacketValue | v.InstanceValue):
                 continue

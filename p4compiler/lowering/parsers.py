@@ -102,7 +102,7 @@ class BodyLowering(ControlLowering):
         if self._parser_depth > MAX_DEPTH:
             raise self.session.refused("parsers are applied within one another too deeply", span, Kind.OVERLIMIT)
         instance = receiver.instance
-        copies = self.bind(call.parameters, call.parameter_types, call.arguments, instance.scope, share=True, span=span)
+        copies = self.bind_instance(instance, instance.declaration.parameters, call, span)
         after = emitter.new_name(f"{emitter.current}_after")
         entry = emitter.new_name(f"{emitter.current}_{instance.declaration.name.text}")
         emitter.goto(entry, span)

@@ -107,7 +107,7 @@ class _Elaboration:
             instance = value.instance if isinstance(value, v.InstanceValue) else None
             if not isinstance(instance, ParserInstance | ControlInstance):
                 raise self._session.refused("a parser or control is needed here", argument.span, Kind.TYPE_ERROR)
-            instance.name = external_name(instance.declaration).removeprefix(".")
+            instance.name = instance.declaration.name.text
             instance.scope.name = instance.name
             result.append(instance)
         return result

@@ -33,6 +33,8 @@ class Session:
         self.storage = StorageBuilder(self.types)
         self.globals: dict[ast.Node, Value] = {}
         self.global_actions: dict[ast.Action, Action] = {}
+        self.bound_actions: list[Action] = []
+        """Of the top level, with arguments bound in a table's list."""
         self.externs: list[ExternInstance] = []
         self.instances: dict[ast.Node, Instance] = {}
         self.top_controls: list[ControlInstance] = []

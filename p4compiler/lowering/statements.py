@@ -50,8 +50,6 @@ class StatementLowering(ExternLowering):
                 self.statement(statement)
             except Abandoned:
                 continue  # it has been reported; the next one may have something to tell too
-            if isinstance(statement, ast.Return | ast.Exit | ast.Break | ast.Continue):
-                return
 
     def statement(self, statement: ast.Statement | ast.Declaration) -> None:
         match statement:

@@ -56,7 +56,7 @@ class TableLowering(StatementLowering):
             name = external_name(declaration).removeprefix(".")
         action = self._make_action(declaration, name, control.scope if local else None, bound, instance)
         if bound:
-            control.bound_actions.append(action)
+            (control.bound_actions if local else self.session.bound_actions).append(action)
         else:
             known[declaration] = action
         return action
@@ -352,7 +352,8 @@ class TableLowering(StatementLowering):
             written_rank = integer_arguments(annotation) if annotation is not None else ()
             priority = written_rank[0] if written_rank else rank[index]
             result.append(ob.Entry(entry.span, keysets, call, priority, priorities[index], is_const))
-        return tuple(result)
+        # In order of precedence, which is that of the text unless priorities are written.
+        return tuple(result[index] for index in order)
 
     def _priorities(self, table: ast.Table, largest_wins: bool, delta: int) -> list[int]:
         """P4's priority of each entry: as written, or continued from the entry before (specification, 14.2.1.4)."""

@@ -12,7 +12,7 @@ from p4compiler.backends.bmv2.pipelines import generate_pipeline
 from p4compiler.backends.bmv2.values import Field
 from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.ir import statements as st
-from p4compiler.ir.data_types import DataType, data_width
+from p4compiler.ir.data_types import BitsData, DataType, NewTypeData, SerializableEnumData, data_width
 from p4compiler.ir.objects import Action, DirectCounter, DirectMeter, Register, Table
 from p4compiler.ir.program import Control, Program
 from p4compiler.ir.walk import statements_of
@@ -150,6 +150,9 @@ def _meter_reads(table: Table, meter: DirectMeter) -> list[st.ReadDirectMeter]:
 
 
 def _generate_register(context: Context, register: Register) -> None:
+    if not _holds_bits(register.data_type):
+        context.unsupported("a register can only hold bit<> or int<> on this target", register.span)
+        return
     if register.size == 0:
         context.unsupported(f"register '{register.name}' has no size", register.span)
     context.document.register_arrays.append(
@@ -163,5 +166,16 @@ def _generate_register(context: Context, register: Register) -> None:
     )
 
 
+def _holds_bits(data_type: DataType) -> bool:
+    match data_type:
+        case BitsData() | SerializableEnumData():
+            return True
+        case NewTypeData(underlying=underlying):
+            return _holds_bits(underlying)
+    return False
+
+
 def _register_width(data_type: DataType) -> int:
+    if isinstance(data_type, NewTypeData):
+        return _register_width(data_type.underlying)
     return data_width(data_type)

@@ -437,7 +437,7 @@ class Digest(Message):
 
 @dataclass(slots=True)
 class P4Info(Message):
-    pkg_info: PkgInfo
+    pkg_info: PkgInfo | None
     tables: list[Table] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     action_profiles: list[ActionProfile] = field(default_factory=list)
