@@ -91,6 +91,7 @@ class NativeDataplane:
     # -- pipeline
 
     def load(self, bmv2_json: bytes) -> None:
+        self._check_open()
         program = load_program(bmv2_json)
         text = generate(program)
         with self._lock:

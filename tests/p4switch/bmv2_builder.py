@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +87,7 @@ class Document:
         )
 
     def to_json(self) -> Json:
-        types = {**self.headers, **self.metadata, "standard_metadata": STANDARD_METADATA}
+        types: dict[str, Sequence[Any]] = {**self.headers, **self.metadata, "standard_metadata": STANDARD_METADATA}
         nodes = [table["name"] for table in self.tables]
         for table, following in zip(self.tables, [*nodes[1:], None], strict=True):
             table.setdefault("next_tables", dict.fromkeys(table["actions"], following))

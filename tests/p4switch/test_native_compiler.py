@@ -1,0 +1,117 @@
+"""The cache of compiled pipelines, and what is said when there is no compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from p4switch.dataplane import DataplaneError
+from p4switch.native.compiler import Build, build, find_compiler
+
+TEXT = "int answer(void) { return 42; }\n"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "kulvert"
+
+
+def test_the_same_source_is_compiled_once(cache: Path) -> None:
+    first = build(Build("unit", text=TEXT))
+    assert first.parent == cache
+    made = first.stat().st_mtime_ns
+    assert build(Build("unit", text=TEXT)) == first
+    assert first.stat().st_mtime_ns == made
+    assert build(Build("unit", text=TEXT + "\n")) != first
+    assert first.with_suffix(".c").read_text() == TEXT, "the source stays beside the object"
+
+
+def test_builds_at_once_do_not_disturb_each_other(cache: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: build(Build("unit", text=TEXT)), range(8)))
+    assert len(paths) == 1
+    assert sorted(path.suffix for path in cache.iterdir()) == [".c", ".so"], "nothing is left behind"
+
+
+def test_what_the_compiler_refuses_is_one_line(cache: Path) -> None:
+    with pytest.raises(DataplaneError, match=r"refused 'unit'.*error") as caught:
+        build(Build("unit", text="int answer("))
+    assert "\n" not in str(caught.value)
+    assert not list(cache.glob("*.so"))
+
+
+def test_no_compiler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataplaneError, match=r"no C compiler.*ziglang"):
+        find_compiler()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert find_compiler() == [sys.executable, "-m", "ziglang", "cc"]
+    monkeypatch.setenv("CC", "no-such-cc -O3")
+    with pytest.raises(DataplaneError, match="'no-such-cc -O3', does not exist"):
+        find_compiler()
+
+
+def sanitizer_libraries() -> str | None:
+    """The libraries to preload, if this compiler has them."""
+    try:
+        names = [
+            subprocess.run(
+                [*find_compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for name in ("libasan.so", "libubsan.so")
+        ]
+    except (DataplaneError, OSError, subprocess.CalledProcessError):
+        return None
+    return " ".join(names) if all(Path(name).is_absolute() for name in names) else None
+
+
+SANITIZED = """
+import random, sys
+from p4switch.native import NativeDataplane
+from tests.p4switch.compiled import compiled
+from tests.p4switch.test_native_packets import command, ether, ipv4, order
+
+rng = random.Random(1)
+dataplane = NativeDataplane(cpu_port=64)
+dataplane.load(compiled("packets"))
+dataplane.set_multicast_group(5, [(1, 1), (2, 2)])
+dataplane.set_clone_session(3, [(9, 0)], truncate=30)
+seeds = [order(what, 3) for what in range(11)]
+seeds += [order(2, 5), ether(0x800, ipv4(options=bytes(40)) + command(5)), ether(0x9100, bytes([0, 2, 0, 2, 0, 3]))]
+out = 0
+for _ in range(6000):
+    frame = bytearray(rng.choice(seeds) + bytes(rng.randrange(40)))
+    for _ in range(rng.randrange(6)):
+        frame[rng.randrange(len(frame))] = rng.getrandbits(8)
+    out += len(dataplane.inject(rng.randrange(512), bytes(frame[: rng.randrange(len(frame) + 1)])))
+dataplane.close()
+print("done", out > 500)
+"""
+
+
+def test_mutated_packets_under_the_sanitizers(tmp_path: Path) -> None:
+    libraries = sanitizer_libraries()
+    if libraries is None:
+        pytest.skip("the C compiler has no address sanitizer")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "KULVERT_SANITIZE": "address,undefined",
+        "LD_PRELOAD": libraries,
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own are not ours
+        "PYTHONMALLOC": "malloc",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", SANITIZED], env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "done True" in result.stdout
