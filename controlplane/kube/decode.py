@@ -94,7 +94,7 @@ def _convert(value: Any, wanted: type[T], ref: ObjectRef, root: str) -> T:
     try:
         return msgspec.convert(value, wanted, strict=True)
     except msgspec.ValidationError as error:
-        raise DecodeError(ref, str(error).replace("`$", f"`{root}", 1).replace("`$.", "`")) from None
+        raise DecodeError(ref, str(error).replace("`$", f"`{root}", 1)) from None
 
 
 def _slim(metadata: ObjectMeta, namespace: str) -> ObjectMeta:
