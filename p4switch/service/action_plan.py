@@ -36,6 +36,8 @@ class ActionPlan:
 
     Attributes:
         id, name: as in the P4Info.
+        wire_plan: for each parameter its place in the packed arguments and what precedes its value on the wire, by the
+            value's length.
         encode: params -> Action; raises P4Error INVALID_ARGUMENT naming the action and the parameter.
     """
 
@@ -46,7 +48,7 @@ class ActionPlan:
         self.size = sum(param.size for param in self.params)
         self._by_id = {param.id: param for param in self.params}
         self._head = wire.varint_field(_ACTION_ID, self.id)
-        self._wire_plan = [
+        self.wire_plan = [
             (
                 param.offset,
                 param.offset + param.size,
@@ -61,7 +63,7 @@ class ActionPlan:
     def to_wire(self, args: bytes) -> bytes:
         """The bytes of the `p4.v1.Action` message with these packed arguments."""
         parts = [self._head]
-        for start, end, prefixes in self._wire_plan:
+        for start, end, prefixes in self.wire_plan:
             value = args[start:end].lstrip(b"\0") or b"\0"
             parts.append(prefixes[len(value)])
             parts.append(value)

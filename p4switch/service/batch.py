@@ -54,15 +54,11 @@ def _continue_on_error(
 ) -> list[P4Error | None]:
     """Attempt every update. Returns nothing if all succeeded, else one item per update."""
     errors: list[P4Error | None] = []
-    handler = pipeline.handler
-    entries = handler("table_entry")
-    write_entry = entries.write
+    write_fast = pipeline.write_fast
+    unlimited = role is None
     for i, update in enumerate(updates):
         try:
-            entity = update.entity
-            if role is None and update.type and entity.HasField("table_entry"):  # the hot path
-                write_entry(update.type, entity.table_entry)
-            else:
+            if not (unlimited and write_fast(update.SerializeToString())):
                 _apply(pipeline, update, role)
             if applied is not None:
                 applied(update)

@@ -47,6 +47,7 @@ class KeyField:
     Attributes:
         bitwidth: the device's; `size` bytes of it are at `offset` of the packed key.
         sdn_string: the controller speaks of this field in strings (a translated type), which this device cannot map.
+        in_masked_key: some field of the key is not exact, so that the packed key has a mask.
     """
 
     id: int
@@ -56,6 +57,7 @@ class KeyField:
     offset: int
     size: int
     sdn_string: bool
+    in_masked_key: bool
 
     @property
     def ones(self) -> int:
@@ -252,7 +254,7 @@ class MatchPlan:
     # -- to the wire
 
     def _exact_to_wire(self) -> Callable[[Match], bytes]:
-        plan = [(field.offset, field.offset + field.size, _value_prefixes(field)) for field in self.fields]
+        plan = [(field.offset, field.offset + field.size, value_prefixes(field)) for field in self.fields]
         if len(plan) == 1:
             prefixes = plan[0][2]
 
@@ -299,6 +301,7 @@ def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
         size = bytestring.byte_width(bitwidth)
         places[key.name] = (offset, size, bitwidth)
         offset += size
+    masked = any(match_field.match_type != p4i.MatchField.EXACT for match_field in table.match_fields)
     fields = []
     for match_field in table.match_fields:
         offset, size, bitwidth = places[match_field.name]
@@ -311,21 +314,27 @@ def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
                 offset=offset,
                 size=size,
                 sdn_string=match_field.bitwidth == 0 and match_field.HasField("type_name"),
+                in_masked_key=masked,
             )
         )
     return tuple(fields)
 
 
-def _value_prefixes(field: KeyField) -> list[bytes]:
-    """What precedes the value of an exact or optional match, by the value's length."""
+def value_prefixes(field: KeyField, following: int = 0) -> list[bytes]:
+    """What precedes the first value of a field's match on the wire, by the value's length in bytes.
+
+    Args:
+        following: how many bytes follow the value within the match (an LPM's prefix length).
+    """
     inner = wire.varint_field(_FIELD_ID, field.id)
     number = _KIND_NUMBER[field.kind]
     prefixes = []
     for length in range(field.size + 1):
         value_head = wire.tag(1, wire.BYTES) + wire.varint(length)
-        kind_head = wire.tag(number, wire.BYTES) + wire.varint(len(value_head) + length)
+        rest = length + following
+        kind_head = wire.tag(number, wire.BYTES) + wire.varint(len(value_head) + rest)
         head = inner + kind_head + value_head
-        prefixes.append(wire.tag(_ENTRY_MATCH, wire.BYTES) + wire.varint(len(head) + length) + head)
+        prefixes.append(wire.tag(_ENTRY_MATCH, wire.BYTES) + wire.varint(len(head) + rest) + head)
     return prefixes
 
 
@@ -340,7 +349,7 @@ def _field_to_wire(field: KeyField) -> Callable[[bytes, bytes], bytes]:
         return wire.bytes_field(_ENTRY_MATCH, inner + wire.bytes_field(number, content))
 
     if field.kind in (EXACT, OPTIONAL):
-        prefixes = _value_prefixes(field)
+        prefixes = value_prefixes(field)
         omit = zeros if field.kind == OPTIONAL else None
 
         def value_to_wire(value: bytes, mask: bytes) -> bytes:

@@ -12,13 +12,14 @@ from p4switch.service.action_plan import ActionPlan
 from p4switch.service.action_profile import GroupHandler, MemberHandler, build_profiles
 from p4switch.service.entity import EntityHandler
 from p4switch.service.errors import Code, P4Error, invalid
+from p4switch.service.fast_entry import make_fast_writer
 from p4switch.service.indexed import Array, CounterHandler, DirectCounterHandler, RegisterHandler
 from p4switch.service.match_plan import MatchPlan
 from p4switch.service.p4data import scalar_codec
 from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from p4switch.service.program import DeviceProgram, parse_program, unwrap_device_config
 from p4switch.service.replication import ReplicationHandler
-from p4switch.service.table_entry import TableEntryHandler, build_tables
+from p4switch.service.table_entry import Table, TableEntryHandler, build_tables
 from p4switch.service.verify import check_consistent
 
 Handler = EntityHandler[Any]
@@ -55,6 +56,7 @@ class Pipeline:
 
     Attributes:
         packet_in, packet_out: the controller headers.
+        write_fast: tries the short way of a serialised update.
     """
 
     def __init__(self, config: PipelineConfig, dataplane: Dataplane) -> None:
@@ -62,7 +64,8 @@ class Pipeline:
         self.dataplane = dataplane
         self.packet_in = controller_header(config.index, PACKET_IN)
         self.packet_out = controller_header(config.index, PACKET_OUT)
-        self._handlers = _build_handlers(config, dataplane)
+        tables, self._handlers = _build_handlers(config, dataplane)
+        self.write_fast = make_fast_writer(tables, dataplane)
 
     def handler(self, kind: str | None) -> Handler:
         """The handler of an entity, by the name of the field of `p4.v1.Entity` that is set.
@@ -84,7 +87,7 @@ class Pipeline:
             replication.clear()
 
 
-def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, Handler]:
+def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> tuple[list[Table], dict[str, Handler]]:
     index, program = config.index, config.program
     p4info = config.message.p4info
     match_plans: dict[int, MatchPlan] = {}
@@ -122,7 +125,7 @@ def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, H
     replication: Handler = AbsentHandler("packet_replication_engine_entry")
     if isinstance(dataplane, ReplicatingDataplane):
         replication = ReplicationHandler(dataplane)
-    return {
+    handlers: dict[str, Handler] = {
         **{kind: AbsentHandler(kind) for kind in absent},
         "packet_replication_engine_entry": replication,
         "table_entry": entries,
@@ -132,3 +135,4 @@ def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> dict[str, H
         "direct_counter_entry": DirectCounterHandler(tables, entries, dataplane),
         "register_entry": RegisterHandler(registers, dataplane),
     }
+    return list(tables.values()), handlers
