@@ -30,15 +30,37 @@ class Prefix(NamedTuple):
     length: int
 
     def __str__(self) -> str:
-        if self.length >= 96 and is_ipv4(self.address):
+        if self.is_ipv4:
             return f"{format_address(self.address)}/{self.length - 96}"
         return f"{ipaddress.IPv6Address(self.address)}/{self.length}"
 
+    @property
+    def is_ipv4(self) -> bool:
+        """Whether it is an IPv4 range. An IPv6 one never holds IPv4 addresses, whatever their 128-bit form says."""
+        return self.length >= 96 and is_ipv4(self.address)
+
     def contains(self, address: int) -> bool:
-        return (address ^ self.address) >> (ADDRESS_BITS - self.length) == 0
+        return (address ^ self.address) >> (ADDRESS_BITS - self.length) == 0 and self.is_ipv4 == is_ipv4(address)
 
     def covers(self, other: Prefix) -> bool:
-        return self.length <= other.length and self.contains(other.address)
+        return (
+            self.length <= other.length
+            and (other.address ^ self.address) >> (ADDRESS_BITS - self.length) == 0
+            and self.is_ipv4 == other.is_ipv4
+        )
+
+    def split(self) -> tuple[Prefix, ...]:
+        """Ranges that hold the same addresses and, as 128-bit numbers, no IPv4 ones: itself, or for `::/0` and the like 96 smaller ones."""
+        if self.length >= 96 or (IPV4.address ^ self.address) >> (ADDRESS_BITS - self.length) != 0:
+            return (self,)
+        return tuple(
+            Prefix((IPV4.address ^ (1 << (ADDRESS_BITS - length))) & prefix_mask(length), length)
+            for length in range(self.length + 1, 97)
+        )
+
+
+IPV4 = Prefix(_MAPPED, 96)
+"""All of IPv4."""
 
 
 def host_prefix(address: int) -> Prefix:

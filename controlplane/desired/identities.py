@@ -78,7 +78,7 @@ class BlockIndex:
     def longest(self, address: int) -> Prefix | None:
         for length in sorted(self._lengths, reverse=True):
             candidate = Prefix(address & prefix_mask(length), length)
-            if candidate in self._blocks:
+            if candidate in self._blocks and candidate.contains(address):
                 return candidate
         return None
 

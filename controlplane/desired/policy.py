@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from controlplane.addresses import AddressError, Prefix, parse_prefix
+from controlplane.addresses import IPV4, AddressError, Prefix, parse_prefix
 from controlplane.desired.engine import Rule, View
 from controlplane.desired.entities import Exact, FieldMatch, Range, TableEntry, Ternary, entry
 from controlplane.desired.identities import BLOCK_IDENTITY, BLOCKS
@@ -266,6 +266,8 @@ def _blocks(view: View, policy_set: PolicySet) -> int:
         for peer in rule.peers or ():
             if isinstance(peer, BlockPeer):
                 prefixes |= {peer.block, *peer.excepts}
+    if any(prefix.split() != (prefix,) for prefix in prefixes):
+        prefixes.add(IPV4)  # so that the longest match of an IPv4 address is never the entry of ::/0
     for prefix in sorted(prefixes):
         view.emit(BLOCKS, prefix)
         view.demand(BLOCK_IDENTITY, prefix)

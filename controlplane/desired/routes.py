@@ -98,17 +98,17 @@ def _remote(node: Node, ref: ObjectRef, attachments: Attachments, problems: list
             )
             continue
         uplink, mac = hops[usable[0]]
-        entities.append(_route(prefix, uplink.port, uplink.mac, mac))
+        entities += [_route(part, uplink.port, uplink.mac, mac) for part in prefix.split()]
     return entities
 
 
 def _derive_static(view: View, key: None) -> Output:
     attachments = view.read(ATTACHMENTS, key)
-    entities = []
+    entities: list[Entity] = []
     for route in attachments.routes:
         hop = attachments.next_hop(route.via)
         if hop is not None:
-            entities.append(_route(route.prefix, hop[0].port, hop[0].mac, hop[1]))
+            entities += [_route(part, hop[0].port, hop[0].mac, hop[1]) for part in route.prefix.split()]
     return Output(ATTACHMENTS_FILE, tuple(entities), precedence=1)
 
 

@@ -115,7 +115,11 @@ def _service_address(prefix: Prefix, action: str) -> TableEntry:
 
 def _derive_ranges(view: View, key: None) -> Output:
     ranges = view.read(SETTINGS, key).service_cidrs
-    return Output(CONFIGURATION, tuple(_service_address(prefix, "drop_address") for prefix in ranges), precedence=-1)
+    return Output(
+        CONFIGURATION,
+        tuple(_service_address(part, "drop_address") for prefix in ranges for part in prefix.split()),
+        precedence=-1,
+    )
 
 
 SERVICE: Rule[ObjectRef, Output] = Rule("service", _derive)

@@ -85,8 +85,8 @@ def _decode_policy(value: dict[str, Any], metadata: ObjectMeta) -> NetworkPolicy
         except msgspec.ValidationError:
             continue
         readable[field] = spec_value.get(field)
-    if not readable.get("policyTypes"):
-        readable["policyTypes"] = ["Ingress", "Egress"]
+    if "policyTypes" not in readable or spec_value.get("egress"):  # the API's own default, as far as it can be told
+        readable["policyTypes"] = readable.get("policyTypes") or ["Ingress", "Egress"]
     return NetworkPolicy(metadata, msgspec.convert(readable, NetworkPolicySpec), malformed=reason)
 
 

@@ -69,7 +69,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
 
     # -- arbitration
 
-    async def StreamChannel(  # noqa: N802 - the service's own names
+    async def StreamChannel(
         self,
         request_iterator: AsyncIterator[p4r.StreamMessageRequest],
         context: grpc.aio.ServicerContext[object, object],
@@ -101,7 +101,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "election id already in use")
         finally:
             reader.cancel()
-            if self.streams.get(mine) is outgoing:  # type: ignore[comparison-overlap]
+            if self.streams.get(mine) is outgoing:
                 del self.streams[mine]
                 if self.primary == mine:
                     self.primary = 0
@@ -119,7 +119,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
 
     # -- pipeline
 
-    async def SetForwardingPipelineConfig(  # noqa: N802
+    async def SetForwardingPipelineConfig(
         self, request: p4r.SetForwardingPipelineConfigRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> p4r.SetForwardingPipelineConfigResponse:
         if request.election_id.low != self.primary:
@@ -129,7 +129,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.pushes += 1
         return p4r.SetForwardingPipelineConfigResponse()
 
-    async def GetForwardingPipelineConfig(  # noqa: N802
+    async def GetForwardingPipelineConfig(
         self, request: p4r.GetForwardingPipelineConfigRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> p4r.GetForwardingPipelineConfigResponse:
         if not self.config.p4info.tables:
@@ -140,7 +140,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
 
     # -- Write and Read
 
-    async def Write(  # noqa: N802
+    async def Write(
         self, request: p4r.WriteRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> p4r.WriteResponse:
         if request.election_id.low != self.primary:
@@ -201,7 +201,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             return member_key(entity.action_profile_member.action_profile_id, entity.action_profile_member.member_id)
         return group_key(entity.action_profile_group.action_profile_id, entity.action_profile_group.group_id)
 
-    async def Read(  # noqa: N802
+    async def Read(
         self, request: p4r.ReadRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> AsyncIterator[p4r.ReadResponse]:
         response = p4r.ReadResponse()
