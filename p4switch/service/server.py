@@ -87,7 +87,10 @@ class P4RuntimeServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise BindError(f"cannot listen on {address}: {_why_not(address)}")
+            why = _why_not(address)
+            if why is None:
+                why = "gRPC refused it" if tls is None else "the certificates or the key are not usable PEM files"
+            raise BindError(f"cannot listen on {address}: {why}")
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         return {
@@ -202,8 +205,8 @@ def _abort(context: grpc.ServicerContext, error: P4Error) -> NoReturn:
     raise AssertionError("context.abort returned")
 
 
-def _why_not(address: str) -> str:
-    """Why an address cannot be listened on, in the system's words: gRPC does not tell."""
+def _why_not(address: str) -> str | None:
+    """Why an address cannot be listened on, in the system's words (gRPC does not tell); None if it can."""
     host, _, port = address.rpartition(":")
     try:
         family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
@@ -212,7 +215,7 @@ def _why_not(address: str) -> str:
             probe.listen()
     except OSError as error:
         return error.strerror or str(error)
-    return "gRPC refused it"
+    return None
 
 
 def _credentials(tls: TlsOptions) -> grpc.ServerCredentials:
