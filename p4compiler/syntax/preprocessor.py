@@ -279,7 +279,8 @@ class Preprocessor:
     def _define(self, file: SourceFile, rest: int, stop: int) -> None:
         texts, starts, ends = split(file.text, rest, stop)
         if not texts or not (texts[0][0].isalpha() or texts[0][0] == "_"):
-            self.diagnostics.error(Kind.PREPROCESSOR, "#define needs a name", Span(file, rest, max(stop, rest)))
+            at = Span(file, starts[0], ends[0]) if texts else Span(file, rest, max(stop, rest))
+            self.diagnostics.error(Kind.PREPROCESSOR, "#define needs a name", at)
             return
         name = texts[0]
         span = Span(file, starts[0], ends[0])

@@ -120,7 +120,7 @@ class Statements(Expressions):
     def call_statement(self, statement: ast.CallStatement) -> None:
         call = statement.call
         self.type_of[call] = self.call(call, as_statement=True)
-        if isinstance(call.callee, ast.TypeNameExpression):
+        if isinstance(call.callee, ast.TypeNameExpression) and isinstance(self.type_of[call], model.ObjectType):
             self.error(Kind.INVALID, "an instance without a name is of no use here", call)
 
     def direct_application(self, statement: ast.DirectApplication) -> None:
