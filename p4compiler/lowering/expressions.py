@@ -337,8 +337,9 @@ class ExpressionLowering:
         raise self.session.refused(f"a stack has no member '{name}'", span, Kind.NOT_FOUND)
 
     def _index(self, expression: ast.Index) -> v.Value:
-        base, index_value = self.values([expression.base, expression.index])
-        index = self.as_scalar(index_value, expression.index.span)
+        # The base is where the element lies, not what it holds: it is not read before the index is known.
+        base = self.value(expression.base)
+        index = self.scalar(expression.index)
         if isinstance(base, v.Structure):
             assert isinstance(index, ex.Constant)
             return list(base.fields.values())[index.value]

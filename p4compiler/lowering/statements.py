@@ -58,7 +58,10 @@ class StatementLowering(ExternLowering):
             case ast.Assignment():
                 self._assignment(statement)
             case ast.CallStatement(call=call):
-                self.value(call)
+                value = self.value(call)
+                if self.checked.call_of[call].method == "lookahead":
+                    # Nobody wants the bits, but the packet must have them.
+                    self.frozen(value, statement.span)
             case ast.DirectApplication():
                 self.apply_directly(statement)
             case ast.If():
