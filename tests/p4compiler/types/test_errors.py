@@ -248,9 +248,6 @@ control c(inout S s) {
 }
 """
     )
-    text = text.replace("match_kind { exact }\n", "").replace(
-        "header H", "match_kind { exact } action NoAction() {} header H"
-    )
     _, diagnostics = check(text)
     assert error_places(diagnostics) == expected, diagnostics.render()
 
