@@ -113,8 +113,8 @@ class Lab:
         """
         LAB_DIR.mkdir(exist_ok=True)
         self._stack.callback(self._keep_logs)
+        self.inventory = read_inventory(self.options.manifests)
         shutil.copytree(self.options.manifests, self.manifests)
-        self.inventory = read_inventory(self.manifests)
         self.progress(f"wiring {len(self.inventory.pods)} pods and the node")
         self._wire()
         self._name_services()

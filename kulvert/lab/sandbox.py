@@ -28,7 +28,7 @@ RUN_DIR = Path("/run")
 NETNS_DIR = RUN_DIR / "netns"
 """Where `ip netns` looks, too, so that its users find the lab's namespaces from a shell inside."""
 
-_NAMESPACES = CloneFlag.NEWNS | CloneFlag.NEWNET | CloneFlag.NEWPID | CloneFlag.NEWIPC
+_NAMESPACES = CloneFlag.NEWNET | CloneFlag.NEWPID | CloneFlag.NEWIPC
 
 _GRACE_SIGNALS = 3
 """So many Ctrl-C or SIGTERM end the sandbox without waiting for its own clean-up (the kernel does it then)."""
@@ -58,8 +58,7 @@ def run_in_sandbox(body: Callable[[], int], *, name: str, on_start: Callable[[in
     if child == 0:
         status = 1
         try:
-            _become_init()
-            status = run_guarded(body, name=name)
+            status = run_guarded(lambda: _run_as_init(body), name=name)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -111,19 +110,28 @@ def _missing(error: OSError) -> str:
     return f"the lab needs root, or user namespaces, which this machine withholds ({reason}): run it as root"
 
 
-def _become_init() -> None:
-    """Set up the inside: own session (Ctrl-C comes from the supervisor alone), mounts, loopback is left to the lab."""
+def _run_as_init(body: Callable[[], int]) -> int:
+    """Set up the inside and run `body` there.
+
+    The session is its own, so that Ctrl-C comes from the supervisor alone. The mount namespace is entered only here: the
+    supervisor keeps the /proc of the outside.
+    """
     die_with_parent(signal.SIGKILL)
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, raise_terminated)
-    mount("none", "/", None, MountFlag.REC | MountFlag.PRIVATE)
+    try:
+        unshare(CloneFlag.NEWNS)
+        mount("none", "/", None, MountFlag.REC | MountFlag.PRIVATE)
+    except OSError as error:
+        raise UserError(_missing(error)) from error
     mount("tmpfs", str(RUN_DIR), "tmpfs", MountFlag.NOSUID | MountFlag.NODEV, "mode=755,size=64m")
     NETNS_DIR.mkdir()
     # A container that masks parts of /proc does not let us have a clean one. The outer /proc still has /proc/self and
     # /proc/sys/net of the caller, which is all that the lab itself reads.
     with suppress(OSError):
         mount("proc", "/proc", "proc", MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC)
+    return body()
 
 
 def _supervise(child: int) -> int:

@@ -30,9 +30,14 @@ def _state_file() -> Path:
 
 
 def remember_lab(pid: int) -> None:
-    """Write down the lab of process `pid`. A running lab stays the one that is remembered."""
+    """Write down the lab of process `pid`, which our child is. A running lab stays the one that is remembered."""
     if _find() is None:
-        _state_file().write_bytes(msgspec.json.encode(RunningLab(pid, _start_time(pid))))
+        state = msgspec.json.encode(RunningLab(pid, _start_time(pid)))
+        path = _state_file()
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # /tmp is everybody's: follow no link
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(state)
 
 
 def forget_lab() -> None:
