@@ -276,14 +276,17 @@ class MatchPlan:
         return exact_to_wire
 
     def _mixed_to_wire(self) -> Callable[[Match], bytes]:
-        plan = [(field, _field_to_wire(field)) for field in self.fields]
+        plan = [(field.offset, field.offset + field.size, _field_to_wire(field)) for field in self.fields]
         has_priority = self.has_priority
+        if len(plan) == 1 and not has_priority:
+            only_to_wire = plan[0][2]
+            return lambda match: only_to_wire(match.value, match.mask)
 
         def mixed_to_wire(match: Match) -> bytes:
             parts = []
-            for field, to_wire in plan:
-                end = field.offset + field.size
-                parts.append(to_wire(match.value[field.offset : end], match.mask[field.offset : end]))
+            value, mask = match.value, match.mask
+            for start, end, to_wire in plan:
+                parts.append(to_wire(value[start:end], mask[start:end]))
             if has_priority:
                 parts.append(wire.varint_field(_ENTRY_PRIORITY, match.priority))
             return b"".join(parts)
@@ -360,12 +363,21 @@ def _field_to_wire(field: KeyField) -> Callable[[bytes, bytes], bytes]:
 
         return value_to_wire
     if field.kind == LPM:
+        by_mask = {}
+        prefixes_by_tail = {size: value_prefixes(field, following=size) for size in (2, 3)}
+        for length in range(1, field.bitwidth + 1):
+            mask = field.ones >> (field.bitwidth - length) << (field.bitwidth - length)
+            tail = wire.varint_field(_PREFIX_LENGTH, length)
+            by_mask[mask.to_bytes(field.size, "big")] = (prefixes_by_tail[len(tail)], tail)
+        find = by_mask.get
 
         def lpm_to_wire(value: bytes, mask: bytes) -> bytes:
-            length = int.from_bytes(mask, "big").bit_count()
-            if not length:
+            found = find(mask)
+            if found is None:  # all zeros
                 return b""
-            return wrap(wire.bytes_field(1, value.lstrip(b"\0") or b"\0") + wire.varint_field(_PREFIX_LENGTH, length))
+            value = value.lstrip(b"\0") or b"\0"
+            prefixes, tail = found
+            return prefixes[len(value)] + value + tail
 
         return lpm_to_wire
     everything = (zeros, ones) if field.kind == RANGE else None
