@@ -145,7 +145,7 @@ class TypeResolver(CheckContext):
 
     def _named(self, reference: ast.NamedTypeRef, arguments: tuple[model.Type, ...], bare_generic: bool) -> model.Type:
         scope = self.top if reference.absolute else self.scope
-        declaration = scope.find(reference.name)
+        declaration = scope.find_type(reference.name) or scope.find(reference.name)
         if declaration is None:
             self.not_found("type", reference.name, reference.span, self._type_names())
             return model.UNKNOWN

@@ -31,6 +31,16 @@ class Scope:
             scope = scope.outer
         return None
 
+    def find_type(self, name: str) -> ast.Declaration | None:
+        """The type that `name` means where only a type can stand: what is no type does not hide one."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.names.get(name)
+            if isinstance(found, TYPE_DECLARATIONS):
+                return found
+            scope = scope.outer
+        return None
+
     def all_names(self) -> Iterator[str]:
         scope: Scope | None = self
         while scope is not None:
