@@ -40,7 +40,7 @@ def decode(data: bytes, bitwidth: int) -> int:
         raise BytestringError("empty byte string")
     value = int.from_bytes(data, "big")
     if value >> bitwidth:
-        raise BytestringError(f"value 0x{value:x} does not fit in {bitwidth} bits")
+        raise BytestringError(f"0x{value:x} does not fit in {bitwidth} bits")
     return value
 
 
@@ -77,5 +77,5 @@ def decode_signed(data: bytes, bitwidth: int) -> int:
         raise BytestringError("empty byte string")
     value = int.from_bytes(data, "big", signed=True)
     if not -(1 << (bitwidth - 1)) <= value < 1 << (bitwidth - 1):
-        raise BytestringError(f"value {value} does not fit in a signed field of {bitwidth} bits")
+        raise BytestringError(f"{value} does not fit in a signed field of {bitwidth} bits")
     return value

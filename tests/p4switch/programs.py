@@ -46,6 +46,24 @@ STANDARD_METADATA = {
     "_padding": 4,
 }
 
+# What BMv2 wants to be there all the same.
+_EMPTY = (
+    "header_stacks",
+    "header_union_types",
+    "header_unions",
+    "header_union_stacks",
+    "field_lists",
+    "enums",
+    "parse_vsets",
+    "meter_arrays",
+    "calculations",
+    "learn_lists",
+    "checksums",
+    "force_arith",
+    "extern_instances",
+    "field_aliases",
+)
+
 _FORWARD = [
     {
         "op": "assign",
@@ -71,6 +89,8 @@ PROFILE_ID = {"selector": 0x11000001, "plain_profile": 0x11000002}
 COUNTER_ID = 0x12000001
 DIRECT_COUNTER_ID = 0x13000001
 REGISTER_ID = {"register": 0x14000001, "signed_register": 0x14000002}
+
+_BOTH = p4i.CounterSpec(unit=p4i.CounterSpec.BOTH)
 
 _MATCH_TYPES = {
     "exact": p4i.MatchField.EXACT,
@@ -117,7 +137,9 @@ def make_p4info() -> p4i.P4Info:
         if shape.get("counter"):
             table.direct_resource_ids.append(DIRECT_COUNTER_ID)
             info.direct_counters.add(
-                preamble=_preamble(DIRECT_COUNTER_ID, f"{name}_counter"), direct_table_id=TABLE_ID[name]
+                preamble=_preamble(DIRECT_COUNTER_ID, f"{name}_counter"),
+                spec=_BOTH,
+                direct_table_id=TABLE_ID[name],
             )
     info.action_profiles.add(
         preamble=_preamble(PROFILE_ID["selector"], "selector"),
@@ -129,7 +151,7 @@ def make_p4info() -> p4i.P4Info:
     info.action_profiles.add(
         preamble=_preamble(PROFILE_ID["plain_profile"], "plain_profile"), table_ids=[TABLE_ID["profile_table"]], size=4
     )
-    info.counters.add(preamble=_preamble(COUNTER_ID, "counter"), size=COUNTER_SIZE)
+    info.counters.add(preamble=_preamble(COUNTER_ID, "counter"), spec=_BOTH, size=COUNTER_SIZE)
     register = info.registers.add(preamble=_preamble(REGISTER_ID["register"], "register"), size=REGISTER_SIZE)
     register.type_spec.bitstring.bit.bitwidth = 24
     register = info.registers.add(
@@ -154,6 +176,7 @@ def make_document() -> dict[str, Any]:
     """The program's BMv2 JSON: it extracts the one header, applies every table in turn, and emits it again."""
     headers = [("hdr", HEADER_FIELDS, False), ("standard_metadata", STANDARD_METADATA, True), ("scalars", {}, True)]
     return {
+        **{name: [] for name in _EMPTY},
         "__meta__": {"version": [2, 24]},
         "header_types": [
             {"name": f"{name}_t", "id": i, "fields": [[f, w, False] for f, w in fields.items()]}
@@ -233,7 +256,12 @@ def _tables() -> list[dict[str, Any]]:
             "match_type": "range" if "range" in kinds else "lpm" if "lpm" in kinds else "exact",
             "type": "simple",
             "key": [
-                {"match_type": kind, "name": f"hdr.{field}", "target": ["hdr", field], "mask": None}
+                {
+                    "match_type": "ternary" if kind == "optional" else kind,
+                    "name": f"hdr.{field}",
+                    "target": ["hdr", field],
+                    "mask": None,
+                }
                 for field, kind in shape["keys"]
             ],
             "max_size": shape.get("size", SIZE),
