@@ -1,6 +1,6 @@
 """Measure everything, beside p4c and BMv2 where they are on the PATH, and write bench/RESULTS.md.
 
-python -m bench.run [--only compile|packets] [--output FILE]
+python -m bench.run [--only compile|packets|writes] [--output FILE]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import datetime
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import msgspec
 from rich.console import Console
 
 from bench.compile_time import RUNS, CompileTime, measure_compilers
+from bench.p4runtime_writes import BATCH, WriteRate
+from bench.p4runtime_writes import measure as measure_writes
 from bench.throughput import FLOWS, FRAME_LENGTH, Throughput
 from kulvert.build import P4C, BuildError, build
 from kulvert.failures import UserError, report, run_guarded
@@ -27,6 +30,8 @@ from kulvert.targets import load_target
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 BMV2 = "simple_switch_grpc"
 
+WRITTEN_ENTRIES = 30_000
+
 TARGET = "bmv2"
 """The target whose sizes are used throughout, so that one and the same artifact runs on both switches."""
 
@@ -34,7 +39,7 @@ TARGET = "bmv2"
 def main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("compile", "packets"), help="measure only this")
+    parser.add_argument("--only", choices=("compile", "packets", "writes"), help="measure only this")
     parser.add_argument("--output", type=Path, default=RESULTS, help="default: bench/RESULTS.md")
     arguments = parser.parse_args()
     console = Console(highlight=False)
@@ -46,6 +51,9 @@ def main() -> int:
                 sections.append(render_compilers(measure_compilers(TARGET, Path(scratch))))
             if arguments.only in (None, "packets"):
                 sections.append(render_switches(measure_switches(Path(scratch), console)))
+            if arguments.only in (None, "writes"):
+                console.print("P4Runtime writes and reads")
+                sections.append(render_writes(measure_writes(WRITTEN_ENTRIES)))
     except BuildError as error:
         report(error.diagnostics)
         raise UserError(str(error)) from error
@@ -85,9 +93,8 @@ def describe_machine() -> str:
             versions.append(f"no {command} on the PATH")
             continue
         run = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=30, check=False)
-        lines = [line for line in (run.stdout + run.stderr).splitlines() if any(letter.isdigit() for letter in line)]
-        version = lines[0].strip() if lines else "version unknown"
-        versions.append(version if command == "cc" else f"{command} {version.rpartition(' ')[2]}")
+        version = re.search(r"\d+\.\d+\.\d+\S*", run.stdout + run.stderr)
+        versions.append(f"{command} {version.group() if version else '(version unknown)'}")
     cores = len(os.sched_getaffinity(0))
     date = datetime.date.today().isoformat()
     return f"{date}; a virtual machine or computer with {cores} cores, {platform.machine()}; {'; '.join(versions)}."
@@ -139,6 +146,24 @@ def render_switches(found: list[Throughput]) -> str:
         lines += ["", f"The native switch forwards {best['native'] / best[BMV2]:.1f} times what {BMV2} does."]
     else:
         lines += ["", f"{BMV2} was not on the PATH."]
+    return "\n".join(lines)
+
+
+def render_writes(found: list[WriteRate]) -> str:
+    """The table of P4Runtime writes and reads."""
+    lines = [
+        "## P4Runtime",
+        "",
+        f"{WRITTEN_ENTRIES:,} entries of `bench/tables.p4` written in batches of {BATCH:,}, one Write at a time, then read back by one "
+        "wildcard; entries a second.",
+        "",
+        "| switch | exact, inserts | exact, reads | LPM, inserts | LPM, reads |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {rate.switch} | {rate.exact_inserts:,.0f} | {rate.exact_reads:,.0f} | {rate.lpm_inserts:,.0f} | {rate.lpm_reads:,.0f} |"
+        for rate in found
+    ]
     return "\n".join(lines)
 
 
