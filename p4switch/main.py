@@ -113,7 +113,9 @@ def serve(
 def _native_dataplane(options: SwitchOptions) -> Dataplane:
     from p4switch.native import NativeDataplane
 
-    return NativeDataplane(cpu_port=options.cpu_port, drop_port=options.drop_port)
+    return NativeDataplane(
+        cpu_port=options.cpu_port, drop_port=options.drop_port, log=logging.getLogger("p4switch.program").info
+    )
 
 
 def _announce(options: SwitchOptions, grpc_port: int) -> None:

@@ -128,7 +128,7 @@ def updates(draw: st.DrawFn) -> p4r.Update:
     return update
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(updates())
 def test_the_short_way_does_what_the_general_way_does_or_nothing(update: p4r.Update) -> None:
     done = fast(update)
