@@ -10,6 +10,9 @@ from p4compiler.types import model
 from p4compiler.types.operators import Operators
 
 
+STRING_ANNOTATIONS = ("name", "deprecated", "noWarn")
+
+
 class Annotations(Operators):
     def check_annotations(self, annotations: Sequence[ast.Annotation]) -> None:
         seen: dict[str, ast.Annotation] = {}
@@ -21,8 +24,10 @@ class Annotations(Operators):
             seen.setdefault(annotation.name, annotation)
             if annotation.structured:
                 self._structured(annotation)
-            elif annotation.name == "name":
-                self._name(annotation)
+            elif annotation.name in STRING_ANNOTATIONS:
+                self._string(annotation)
+            elif annotation.name == "pkginfo" and not annotation.tokens:
+                self.error(Kind.INVALID, "'@pkginfo' needs pairs of names and values", annotation)
             elif annotation.name == "match":
                 self._match(annotation)
 
@@ -41,14 +46,14 @@ class Annotations(Operators):
             elif self.constant(value) is None:
                 self.type_error("a structured annotation's value must be a compile-time constant", value)
 
-    def _name(self, annotation: ast.Annotation) -> None:
+    def _string(self, annotation: ast.Annotation) -> None:
         """`@name("…")`, perhaps of several strings joined."""
         tokens = annotation.tokens or ()
         fine = len(tokens) % 2 == 1 and all(
             token.is_string if index % 2 == 0 else token.text == "++" for index, token in enumerate(tokens)
         )
         if not fine:
-            self.error(Kind.INVALID, "'@name' needs a string", annotation)
+            self.error(Kind.INVALID, f"'@{annotation.name}' needs a string", annotation)
 
     def _match(self, annotation: ast.Annotation) -> None:
         """`@match(kind)` on a field of a value set's struct."""

@@ -39,6 +39,9 @@ class Callee:
 
 
 class Calls(Inference):
+    in_action_list = False
+    """The expression at hand is an argument in a table's list of actions."""
+
     # -- entry
 
     def call(self, expression: ast.Call, as_statement: bool = False) -> model.Type:
@@ -560,6 +563,8 @@ class Calls(Inference):
             return model.UNKNOWN
         if expression.arguments:
             self.type_error("applying a table takes no arguments", expression)
+        if self.in_action_list:
+            self.error(Kind.UNSUPPORTED, "a table cannot be applied in the list of actions", expression)
         if self.place not in (Place.APPLY, Place.TABLE):
             self.type_error(f"a table cannot be applied {self.place.value}", expression)
         result = model.ApplyResultType(table)

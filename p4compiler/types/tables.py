@@ -25,6 +25,9 @@ class Tables(Keysets):
         outer_place, outer_table = self.place, self.current_table
         self.place, self.current_table = Place.TABLE, table
         self.resolved_type_of[table] = model.ObjectType(table)
+        self.place = outer_place
+        self.declare(table)
+        self.place = Place.TABLE
         self._order(table)
         for key in table.keys or ():
             self._key(key)
@@ -38,7 +41,6 @@ class Tables(Keysets):
         if not any(item.name.text == "default_action" for item in table.properties):
             self.tables_without_default.append(table)
         self.place, self.current_table = outer_place, outer_table
-        self.declare(table)
 
     # -- keys
 
@@ -114,7 +116,9 @@ class Tables(Keysets):
                         notes,
                     )
                 continue
+            self.in_action_list = True
             self.expression(value)
+            self.in_action_list = False
             if not directional:
                 notes = [Note("the parameter has no direction", parameter.span)]
                 self.type_error(
