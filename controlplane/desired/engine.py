@@ -272,10 +272,9 @@ class Engine:
         """Bring a node up to date, and first what it reads."""
         if not node.marked:
             return
-        while node.pending and not node.stale:
-            dependency = node.pending.pop()
-            self._refresh(dependency)  # sets node.stale if its value changed
-        node.pending.clear()
+        # All of them, even if the node is stale already: one refreshed while the node runs would make it stale again.
+        while node.pending:
+            self._refresh(node.pending.pop())  # sets node.stale if its value changed
         node.marked = False
         self._queue.get(node.origin.stage, {}).pop(node, None)  # type: ignore[union-attr]
         if node.stale:

@@ -96,8 +96,11 @@ class Allocator:
         if len(taken) >= space.size:
             raise SpaceFullError(f"all {space.size} numbers of {space.name} are in use")
         offset = space.preferred(symbol)
-        while space.low + offset in taken:
-            offset = (offset + 1) % space.size
+        if (
+            taken.get(space.low + offset, symbol) is not None
+        ):  # else it is in the switch, and whose could it be but this symbol's
+            while space.low + offset in taken:
+                offset = (offset + 1) % space.size
         self._bind(space, symbol, space.low + offset)
         return space.low + offset
 

@@ -164,6 +164,11 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             await context.abort(grpc.StatusCode.UNKNOWN, "some updates failed")
         return p4r.WriteResponse()
 
+    async def Capabilities(
+        self, request: p4r.CapabilitiesRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> p4r.CapabilitiesResponse:
+        return p4r.CapabilitiesResponse(p4runtime_api_version="1.4.0")
+
     def _apply(self, update: p4r.Update) -> tuple[int, str]:
         refused = self.refuse(update)
         if refused is not None:
