@@ -9,8 +9,8 @@
 //                                          reply (1), spare (18) | translated address
 //
 // A fingerprint only says where to look: a connection is found when the whole five-tuple is equal. One set never holds
-// two entries of one fingerprint, so that there is one place to look at. `expires` is in ticks of 2^20 microseconds; a packet
-// moves it forward in both directions, at most once a tick. Tag 0 is a free way.
+// two entries of one fingerprint, so that there is one place to look at. `expires` is in ticks of 2^20 microseconds; a
+// packet moves it forward in both directions, at most once a tick. Tag 0 is a free way.
 
 #ifndef KULVERT_CONNECTIONS_P4
 #define KULVERT_CONNECTIONS_P4
@@ -198,9 +198,10 @@ control follow_connection(in headers_t hdr, inout metadata_t meta) {
                 state = STATE_TCP_CLOSED;
             } else if ((hdr.tcp.flags & TCP_FIN) != 0) {
                 if (meta.connection.is_reply == 0) {
+                    // What nobody has answered yet must not make itself safe from eviction by a FIN.
                     if (state == STATE_TCP_FIN_REPLY || state == STATE_TCP_CLOSED) {
                         state = STATE_TCP_CLOSED;
-                    } else {
+                    } else if (state != STATE_TCP_SYN_SENT) {
                         state = STATE_TCP_FIN_ORIGINAL;
                     }
                 } else {

@@ -424,28 +424,45 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
             self.client.modify(self.destination_entry(POD_B, family, 0))
 
 
-def _flow_hash(src: Side, dst: Side) -> int:
-    """What the pipeline's find_set computes for a UDP flow."""
+class FinWithoutAnswerProtectsNothing(ConnectionTest):
+    """SYN and FIN of nobody's connection fill no set for good: the next connection evicts one of them."""
+
+    def runTest(self) -> None:
+        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4, PROTOCOL_NUMBER["tcp"])
+        for _ in range(_WAYS + 1):
+            src, dst = next(flows)
+            for flags in ("S", "FA"):
+                packet = self.sent_by(POD_A, src, dst, "tcp", flags=flags)
+                wanted = self.delivered_to(POD_B, src, dst, "tcp", flags=flags)
+                self.pass_through(POD_A.port, packet, POD_B.port, wanted, f"{src} {dst} {flags}")
+
+
+def _flow_hash(src: Side, dst: Side, protocol: int = PROTOCOL_NUMBER["udp"]) -> int:
+    """What the pipeline's find_set computes for a flow."""
     data = address_number(src.address).to_bytes(16, "big") + address_number(dst.address).to_bytes(16, "big")
-    return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + b"\x11")
+    return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + bytes([protocol]))
 
 
-def _flows_of_one_set(src: str, dst: str) -> Iterator[tuple[Side, Side]]:
-    """UDP flows whose hashes end in zeros, so that they belong to one set however many sets there are."""
+def _flows_of_one_set(src: str, dst: str, protocol: int = PROTOCOL_NUMBER["udp"]) -> Iterator[tuple[Side, Side]]:
+    """Flows whose hashes end in zeros, so that they belong to one set however many sets there are."""
     for number in range(1, 1 << 10):
-        yield _flow_with_hash(number << 22, 32, lambda bits: (Side(src, bits >> 16), Side(dst, bits & 0xFFFF)))
+        yield _flow_with_hash(
+            number << 22, 32, lambda bits: (Side(src, bits >> 16), Side(dst, bits & 0xFFFF)), protocol
+        )
 
 
-def _flow_with_hash(wanted: int, bits: int, ends: Callable[[int], tuple[Side, Side]]) -> tuple[Side, Side]:
+def _flow_with_hash(
+    wanted: int, bits: int, ends: Callable[[int], tuple[Side, Side]], protocol: int = PROTOCOL_NUMBER["udp"]
+) -> tuple[Side, Side]:
     """The ends of the flow that has a given hash, out of a family of flows given by some free bits.
 
     CRC-32 is linear over GF(2): what each bit changes does not depend on the others, and one elimination finds a
     choice of bits. The port pairs alone, or 64 bits of an address, suffice for every hash.
     """
-    at_zero = _flow_hash(*ends(0))
+    at_zero = _flow_hash(*ends(0), protocol)
     basis: dict[int, tuple[int, int]] = {}  # highest bit of an effect on the hash -> the effect, the choice that has it
     for bit in range(bits):
-        effect, choice = _flow_hash(*ends(1 << bit)) ^ at_zero, 1 << bit
+        effect, choice = _flow_hash(*ends(1 << bit), protocol) ^ at_zero, 1 << bit
         while effect and effect.bit_length() in basis:
             held = basis[effect.bit_length()]
             effect, choice = effect ^ held[0], choice ^ held[1]
@@ -455,7 +472,7 @@ def _flow_with_hash(wanted: int, bits: int, ends: Callable[[int], tuple[Side, Si
     while missing:
         effect, choice = basis[missing.bit_length()]
         missing, found = missing ^ effect, found ^ choice
-    assert _flow_hash(*ends(found)) == wanted
+    assert _flow_hash(*ends(found), protocol) == wanted
     return ends(found)
 
 
