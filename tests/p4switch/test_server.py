@@ -208,6 +208,27 @@ def test_stop_closes_streams(running: Running, client: RawClient) -> None:
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+def test_client_gone_mid_write_leaves_whole_batches(running: Running, client: RawClient) -> None:
+    """The client gives up, and leaves, while its batches are worked on: the next primary finds each whole or not at all."""
+    size = 100
+    for first in range(0, 800, size):
+        request = p4r.WriteRequest(device_id=DEVICE_ID, election_id=p4r.Uint128(low=1))
+        for i in range(first, first + size):
+            request.updates.add(type=p4r.Update.INSERT, entity=table(route_entry(i << 64, 128)))
+        client.stub.Write.future(request, timeout=0.002 * (1 + first / size))
+    client.close()
+    successor = RawClient(running.address, 2)
+    while successor.receive().arbitration.status.code != Code.OK:
+        pass
+    read = p4r.ReadRequest(device_id=DEVICE_ID, entities=[table(p4r.TableEntry(table_id=TABLE_ID["route_table"]))])
+    found = sorted(e.table_entry.match[0].lpm.value for r in successor.stub.Read(read) for e in r.entities)
+    batches = {int.from_bytes(value, "big") >> 64 for value in found}
+    assert len(found) % size == 0
+    assert all(len(batches & set(range(first, first + size))) in (0, size) for first in range(0, 800, size))
+    successor.insert(exact_entry(1))
+    successor.close()
+
+
 def test_writers_and_readers_at_once_see_whole_batches(client: RawClient) -> None:
     """A batch of two inserts or two deletes: no read may see one of them."""
     odd: list[int] = []
