@@ -1,4 +1,4 @@
-"""The decorator of every AST and IR node."""
+"""The decorators of the compiler's many small classes: AST and IR nodes, and values such as types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     @dataclass_transform(frozen_default=True, eq_default=False)
     def node(cls: type[T]) -> type[T]: ...
+
+    @dataclass_transform(frozen_default=True)
+    def value(cls: type[T]) -> type[T]: ...
 
 else:
 
@@ -38,6 +41,21 @@ else:
             namespace["__init__"] = _make_init(names, defaults)
         namespace.setdefault("__repr__", _repr)
         return type(cls)(cls.__name__, cls.__bases__, namespace)
+
+    def value(cls: type[T]) -> type[T]:
+        """As `node`, but compared and hashed by value."""
+        made = node(cls)
+        names = made.__match_args__
+        same = "".join(f" and self.{name} == other.{name}" for name in names)
+        values = "".join(f", self.{name}" for name in names)
+        namespace: dict[str, Any] = {}
+        exec(
+            f"def __eq__(self, other):\n    return self is other or (self.__class__ is other.__class__{same})\n"
+            f"def __hash__(self):\n    return hash((self.__class__{values}))",
+            namespace,
+        )
+        made.__eq__, made.__hash__ = namespace["__eq__"], namespace["__hash__"]
+        return made
 
     @dataclass
     class _Template:

@@ -9,7 +9,6 @@ from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.operators import Operators
 
-
 STRING_ANNOTATIONS = ("name", "deprecated", "noWarn")
 
 

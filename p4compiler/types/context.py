@@ -52,6 +52,7 @@ class CheckContext:
         self.error_members: dict[str, ast.Name] = {}
         self.match_kind_members: dict[str, ast.Name] = {}
         self.enum_members: dict[ast.EnumDeclaration, dict[str, ast.EnumMember]] = {}
+        self._field_index: dict[model.StructLikeType, dict[str, model.FieldType]] = {}
         self.used: set[ast.Declaration] = set()
         self.open_declarations: list[ast.Declaration] = []
 
@@ -161,10 +162,10 @@ class CheckContext:
         return found
 
     def field(self, struct: model.StructLikeType, name: str) -> model.FieldType | None:
-        for field in self.fields(struct):
-            if field.name == name:
-                return field
-        return None
+        index = self._field_index.get(struct)
+        if index is None:
+            index = self._field_index[struct] = {field.name: field for field in self.fields(struct)}
+        return index.get(name)
 
     def has_unknown(self, type_: model.Type) -> bool:
         """Something in the type was already reported as wrong."""

@@ -6,23 +6,22 @@ specification asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from p4compiler.node import value
 from p4compiler.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Type:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BoolType(Type):
     def __str__(self) -> str:
         return "bool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BitsType(Type):
     """`bit<width>` or, signed, `int<width>`."""
 
@@ -33,7 +32,7 @@ class BitsType(Type):
         return f"{'int' if self.signed else 'bit'}<{self.width}>"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VarbitType(Type):
     max_width: int
 
@@ -41,7 +40,7 @@ class VarbitType(Type):
         return f"varbit<{self.max_width}>"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InfIntType(Type):
     """The arbitrary-precision `int`: compile-time values only."""
 
@@ -49,31 +48,31 @@ class InfIntType(Type):
         return "int"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StringType(Type):
     def __str__(self) -> str:
         return "string"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VoidType(Type):
     def __str__(self) -> str:
         return "void"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorType(Type):
     def __str__(self) -> str:
         return "error"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MatchKindType(Type):
     def __str__(self) -> str:
         return "match_kind"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FieldType:
     """A field of a struct-like type, in order."""
 
@@ -82,7 +81,7 @@ class FieldType:
     declaration: ast.Field | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StructLikeType(Type):
     """Common to struct, header and header union. `arguments` are the type arguments of a generic one."""
 
@@ -97,22 +96,22 @@ class StructLikeType(Type):
         return self.name + (f"<{', '.join(map(str, self.arguments))}>" if self.arguments else "")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StructType(StructLikeType):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HeaderType(StructLikeType):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HeaderUnionType(StructLikeType):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StackType(Type):
     """A header stack (or an array, where 1.2.5 allows one)."""
 
@@ -123,7 +122,7 @@ class StackType(Type):
         return f"{self.element}[{self.size}]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TupleType(Type):
     elements: tuple[Type, ...]
 
@@ -131,7 +130,7 @@ class TupleType(Type):
         return f"tuple<{', '.join(map(str, self.elements))}>"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ListType(Type):
     element: Type
 
@@ -139,7 +138,7 @@ class ListType(Type):
         return f"list<{self.element}>"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetType(Type):
     """A keyset: `a &&& b`, `a .. b`, a value set."""
 
@@ -149,7 +148,7 @@ class SetType(Type):
         return f"set<{self.element}>"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EnumType(Type):
     """`underlying` is None for an enum without representation."""
 
@@ -160,7 +159,7 @@ class EnumType(Type):
         return self.declaration.name.text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewType(Type):
     """`type T name`: distinct from T."""
 
@@ -171,7 +170,7 @@ class NewType(Type):
         return self.declaration.name.text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TypeVariable(Type):
     declaration: ast.TypeParameter
 
@@ -179,7 +178,7 @@ class TypeVariable(Type):
         return self.declaration.name.text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ObjectType(Type):
     """An extern, parser, control, package or table: `declaration` says which, `arguments` its type arguments."""
 
@@ -194,7 +193,7 @@ class ObjectType(Type):
         return self.name + (f"<{', '.join(map(str, self.arguments))}>" if self.arguments else "")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnknownType(Type):
     """The type of what was already reported as wrong; everything is compatible with it."""
 
@@ -202,7 +201,7 @@ class UnknownType(Type):
         return "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApplyResultType(Type):
     """What `table.apply()` gives: the members `hit`, `miss` (bool) and `action_run` (an ActionRunType)."""
 
@@ -212,7 +211,7 @@ class ApplyResultType(Type):
         return f"apply_result({self.table.name.text})"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ActionRunType(Type):
     """What a switch on `table.apply().action_run` selects by: the table's actions."""
 
@@ -222,7 +221,7 @@ class ActionRunType(Type):
         return f"action_list({self.table.name.text})"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AnonymousStructType(Type):
     """Of a structure-valued expression as long as no context gave it a declared type."""
 
@@ -232,7 +231,7 @@ class AnonymousStructType(Type):
         return "{" + ", ".join(f"{f.name}: {f.type}" for f in self.fields) + "}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DontCareType(Type):
     """`_` as a type argument: to be inferred. Also of a `_` argument and of `...`: whatever is asked for."""
 
