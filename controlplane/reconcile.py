@@ -8,6 +8,7 @@ batch; and nothing needs a lock.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -150,6 +151,8 @@ class Reconciler:
         self._last_error = ""
         if once:
             return
+        gc.collect()
+        gc.freeze()  # what a full sync has made stays; going through it again and again would only make pauses
         retry_at, retry_delay = self._plan_retry(_FIRST_RETRY)
         resync_at = self._plan_resync()
         while True:

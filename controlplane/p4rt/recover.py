@@ -100,13 +100,12 @@ def _adopt_members(members: list[ActionProfileMember], installed: Mapping[bytes,
 
 def _adopt_member(member: ActionProfileMember, found: WireEntity, slots: dict[int, Slot], codec: Codec) -> None:
     message = found.message.action_profile_member
-    values = {param.param_id: int.from_bytes(param.value, "big") for param in message.action.params}
     space = member_space(member.action_profile)
-    if isinstance(member.member, int) or not space.plausible(member.member, message.member_id):
+    if isinstance(member.member, int) or not codec.allocator.adopt(space, member.member, message.member_id):
         return
-    if all(slot[0].plausible(slot[1], values.get(param_id, -1)) for param_id, slot in slots.items()):
-        codec.allocator.adopt(space, member.member, message.member_id)
-        for param_id, (inner, symbol) in slots.items():
+    values = {param.param_id: int.from_bytes(param.value, "big") for param in message.action.params}
+    for param_id, (inner, symbol) in slots.items():
+        if param_id in values:
             codec.allocator.adopt(inner, symbol, values[param_id])
 
 
