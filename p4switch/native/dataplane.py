@@ -8,6 +8,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from p4switch.bmv2 import model
 from p4switch.bmv2.loader import load as load_program
@@ -79,6 +80,8 @@ class NativeDataplane:
         if not self._sw:
             raise DataplaneError(Status.RESOURCE_EXHAUSTED, "not enough memory for a switch")
         self._lock = threading.RLock()  # keeps the pipeline in place while a call uses it
+        self._idle = threading.Condition(self._lock)
+        self._users = 0  # packets on their way by hand, which need the switch but not a particular pipeline
         self._loaded: _Loaded | None = None
         self._closed = False
         self._packet_in: PacketInHandler | None = None
@@ -610,34 +613,44 @@ class NativeDataplane:
 
     # -- packets
 
-    def packet_out(self, frame: bytes) -> None:
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The switch, for packets: writers are not kept waiting, `close` is."""
         with self._lock:
             self._pipeline()
-            if self._cpu_port is None:
-                raise DataplaneError(Status.FAILED_PRECONDITION, "the switch has no CPU port")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._idle.notify_all()
+
+    def packet_out(self, frame: bytes) -> None:
+        if self._cpu_port is None:
+            raise DataplaneError(Status.FAILED_PRECONDITION, "the switch has no CPU port")
+        with self._running():
             code = self._lib.kv_switch_inject(self._sw, self._cpu_port, frame, len(frame), None, None)
-            self._raise(code, "port", str(self._cpu_port), "frame")
+        self._raise(code, "port", str(self._cpu_port), "frame")
 
     def on_packet_in(self, handler: PacketInHandler) -> None:
         self._packet_in = handler
         self._start("packet-in", self._deliver_packets)
 
     def inject(self, port: int, frame: bytes) -> list[tuple[int, bytes]]:
-        """What leaves the switch, port by port in order, when `frame` arrives on `port`. Nothing is sent."""
-        with self._lock:
-            self._pipeline()
+        """What leaves the switch, in order, as (port, frame), when `frame` arrives on `port`. Nothing is sent."""
+        with self._running():
             code, records = self._records(self._lib.kv_switch_inject, port, frame, len(frame))
-            self._raise(code, "port", str(port), "frame")
+        self._raise(code, "port", str(port), "frame")
         return list(lib.frames(records))
 
     def bench(self, frames: Sequence[tuple[int, bytes]], rounds: int) -> tuple[float, int]:
         """Processes `rounds` frames, (port, bytes) of `frames` in turn, in memory. Returns packets/s and how many left."""
-        with self._lock:
-            self._pipeline()
-            lengths = (c.c_uint32 * len(frames))(*(len(frame) for _, frame in frames))
-            ports = (c.c_uint32 * len(frames))(*(port for port, _ in frames))
-            emitted = c.c_uint64()
-            data = b"".join(frame for _, frame in frames)
+        lengths = (c.c_uint32 * len(frames))(*(len(frame) for _, frame in frames))
+        ports = (c.c_uint32 * len(frames))(*(port for port, _ in frames))
+        emitted = c.c_uint64()
+        data = b"".join(frame for _, frame in frames)
+        with self._running():
             nanoseconds = self._lib.kv_switch_bench(
                 self._sw, data, lengths, ports, len(frames), rounds, c.byref(emitted)
             )
@@ -675,6 +688,7 @@ class NativeDataplane:
             if self._closed:
                 return
             self._closed = True
+            self._idle.wait_for(lambda: self._users == 0)
             self._lib.kv_switch_stop(self._sw)
         for thread in self._threads:
             if thread is not threading.current_thread():

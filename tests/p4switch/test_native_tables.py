@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -240,3 +241,36 @@ def test_a_failed_load_keeps_the_running_pipeline(dataplane: NativeDataplane) ->
     with pytest.raises(DataplaneError):
         dataplane.load(b"{}")
     assert len(list(dataplane.read_entries("t.exact"))) == 1
+
+
+def test_writes_while_packets_flow_are_seen_whole(dataplane: NativeDataplane) -> None:
+    """Each packet meets the old or the new arguments of an entry, never none and never a mixture."""
+    pairs = [bytes([value]) * 2 for value in range(1, 256)]
+    match = exact(1, 2, 3)
+    frame = packet_bytes({"a": 1, "c": 2, "d": 3}) + bytes(10)
+    dataplane.insert_entry("t.exact", match, Action("set_exact", pairs[0]))
+    stop = threading.Event()
+    seen: set[bytes] = set()
+
+    def watch() -> None:
+        at = sum(KEY.values()) // 8
+        while not stop.is_set():
+            ((_, out),) = dataplane.inject(0, frame)
+            seen.add(out[at : at + 2])
+
+    watchers = [threading.Thread(target=watch) for _ in range(2)]
+    for watcher in watchers:
+        watcher.start()
+    rng = random.Random(5)
+    for step in range(3000):
+        dataplane.modify_entry("t.exact", match, Action("set_exact", rng.choice(pairs)))
+        other = exact(2, step % 300, 0)  # grows and shrinks the table under the watchers
+        if step % 600 < 300:
+            dataplane.insert_entry("t.exact", other, Action("set_exact", b"\0\1"))
+        else:
+            dataplane.delete_entry("t.exact", other)
+    stop.set()
+    for watcher in watchers:
+        watcher.join()
+    assert len(seen) > 1
+    assert seen <= set(pairs)
