@@ -90,7 +90,8 @@ class Options:
     dump_after: str | None = None
     error_limit: str = "20"
     include_dirs: list[str] = field(default_factory=list)
-    defines: list[str] = field(default_factory=list)
+    defines: list[str] = field(default_factory=lambda: ["__TARGET_BMV2__"])
+    """Macros, beginning with the one by which programs know that they are compiled for BMv2."""
     undefines: list[str] = field(default_factory=list)
     preprocess_only: bool = False
     verbose: bool = False
