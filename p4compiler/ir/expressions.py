@@ -42,10 +42,15 @@ class OneHeader(HeaderReference):
 @final
 @node
 class StackElement(HeaderReference):
-    """`stack[index]` with an index that is computed at run time."""
+    """`stack[index]` with an index that is computed at run time and always lies inside of the stack.
+
+    `guard`: whether the index that the program meant does too; nothing may be written to the element unless it holds. None
+    if it always does.
+    """
 
     stack: HeaderStack
     index: Expression
+    guard: Expression | None = None
 
     @property
     def layout(self) -> HeaderLayout:

@@ -46,7 +46,9 @@ def operands_of(expression: ex.Expression) -> tuple[ex.Expression, ...]:
 
 def header_operands(header: ex.HeaderReference) -> tuple[ex.Expression, ...]:
     """The index of a stack element."""
-    return (header.index,) if isinstance(header, ex.StackElement) else ()
+    if not isinstance(header, ex.StackElement):
+        return ()
+    return (header.index,) if header.guard is None else (header.index, header.guard)
 
 
 def subexpressions_of(expression: ex.Expression) -> Iterator[ex.Expression]:

@@ -151,7 +151,30 @@ class ExpressionLowering:
 
     def _frozen_element(self, element: ex.StackElement, span: Span) -> ex.StackElement:
         index = self.as_scalar(self.frozen(v.Scalar(element.index), span), span)
-        return ex.StackElement(element.span, element.stack, index)
+        guard = None if element.guard is None else self.as_scalar(self.frozen(v.Scalar(element.guard), span), span)
+        return ex.StackElement(element.span, element.stack, index, guard)
+
+    def _bounded(self, element: ex.StackElement) -> ex.StackElement:
+        """An index beyond the stack reads its first element, and its guard keeps it from being written."""
+        size, index, span = len(element.stack.elements), element.index, element.span
+        type_ = index.type
+        assert isinstance(type_, Bits)
+        if not type_.signed and 1 << type_.width <= size:
+            return element
+        highest = fold.constant(size - 1, type_, span)
+        inside = fold.binary(ex.BinaryOperator.LE, index, highest, span)
+        if type_.signed:
+            positive = fold.binary(ex.BinaryOperator.GE, index, fold.constant(0, type_, span), span)
+            inside = fold.conjunction([positive, inside], span)
+        bounded = fold.conditional(inside, index, fold.constant(0, type_, span), span)
+        return ex.StackElement(span, element.stack, bounded, inside)
+
+    def write(self, header: ex.HeaderReference, statement: st.Statement) -> None:
+        """Emit what writes a header, or a field of one, if the header is there."""
+        if isinstance(header, ex.StackElement) and header.guard is not None:
+            self.emitter.branch(header.guard, lambda: self.emitter.emit(statement), lambda: None, statement.span)
+        else:
+            self.emitter.emit(statement)
 
     def value(self, expression: ast.Expression) -> v.Value:
         known = self.checked.constant_of.get(expression)
@@ -353,7 +376,7 @@ class ExpressionLowering:
             raise self.session.refused("a stack of unions needs a constant index on this target", expression.span)
         element = base.type.element
         assert isinstance(element, model.HeaderType)
-        return v.HeaderPlace(element, ex.StackElement(expression.span, base.stack, index))
+        return v.HeaderPlace(element, self._bounded(ex.StackElement(expression.span, base.stack, index)))
 
     def element(self, value: v.StackPlace, index: int, span: Span) -> v.Value:
         """The element of a stack at a constant index."""
@@ -608,7 +631,11 @@ class ExpressionLowering:
                 source = self.as_scalar(value, span)
                 if source.type != place.type:
                     source = fold.cast(source, place.type, span)
-                self.emitter.emit(st.Assign(span, place, source))
+                assignment = st.Assign(span, place, source)
+                if isinstance(place, ex.FieldValue):
+                    self.write(place.header, assignment)
+                else:
+                    self.emitter.emit(assignment)
             case v.Structure(fields=fields):
                 self._assign_structure(fields, value, span)
             case v.HeaderPlace():
@@ -650,7 +677,11 @@ class ExpressionLowering:
         part = fold.cast(fold.cast(value, Bits(width), span), unsigned, span)
         shifted = fold.binary(ex.BinaryOperator.SHL, part, ex.Constant(span, low, Bits(32)), span)
         merged = fold.cast(fold.binary(ex.BinaryOperator.OR, kept, shifted, span), bits, span)
-        self.emitter.emit(st.Assign(span, place, merged))
+        assignment = st.Assign(span, place, merged)
+        if isinstance(place, ex.FieldValue):
+            self.write(place.header, assignment)
+        else:
+            self.emitter.emit(assignment)
 
     def _assign_structure(self, fields: dict[str, v.Value], value: v.Value, span: Span) -> None:
         if not isinstance(value, v.Structure):
@@ -666,9 +697,9 @@ class ExpressionLowering:
         match value:
             case v.HeaderPlace(reference=source):
                 if not _same_header(target.reference, source):
-                    self.emitter.emit(st.CopyHeader(span, target.reference, source))
+                    self.write(target.reference, st.CopyHeader(span, target.reference, source))
             case v.HeaderLiteral(fields=fields):
-                self.emitter.emit(st.SetValid(span, target.reference, fields is not None))
+                self.write(target.reference, st.SetValid(span, target.reference, fields is not None))
                 for name, field in (fields or {}).items():
                     self._assign(self.member(target, name, span), field, span)
             case _:

@@ -50,7 +50,7 @@ def _operation(translator: PrimitiveTranslator, statement: st.Statement) -> doc.
             expression = {"type": "expression", "value": convert(width, {}).json()}
             return doc.ParserOperation("extract_VL", [target, expression])
         case st.Advance(amount=amount):
-            return doc.ParserOperation("advance", [convert(amount, {}).json()])
+            return doc.ParserOperation("advance", [convert(amount, {}).argument()])
         case st.Verify(condition=condition, error=error):
             return doc.ParserOperation("verify", [convert(condition, {}).json(), convert(error, {}).json()])
         case st.Assign(target=target_field, value=value) if not isinstance(target_field.type, Varbit):

@@ -25,7 +25,13 @@ def number(value: int, bits: Bits) -> ex.Constant:
     return ex.Constant(SPAN, fold.wrap(value, bits), bits)
 
 
-@given(some.integers(1, 70), some.booleans(), some.integers(), some.integers(), some.sampled_from(sorted(OPERATORS, key=str)))
+@given(
+    some.integers(1, 70),
+    some.booleans(),
+    some.integers(),
+    some.integers(),
+    some.sampled_from(sorted(OPERATORS, key=str)),
+)
 def test_arithmetic_wraps(width: int, signed: bool, left: int, right: int, operator: ex.BinaryOperator) -> None:
     bits = Bits(width, signed)
     a, b = number(left, bits), number(right, bits)

@@ -56,7 +56,9 @@ def test_pass(name: str, tmp_path: Path, compare_golden: Callable[[Path, str], N
 
     def keep(after: str, current: Program) -> None:
         text = print_program(current)
-        shown[after] = text[text.index("action NoAction") :] if "action NoAction" in text else text[text.index("parser ") :]
+        shown[after] = (
+            text[text.index("action NoAction") :] if "action NoAction" in text else text[text.index("parser ") :]
+        )
 
     run_passes(program, keep)
     names = list(shown)
