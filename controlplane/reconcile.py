@@ -31,6 +31,9 @@ _SLICE = 200
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.2, 2.0
 """Seconds between attempts to connect. The last is short: a backup must take over within 5 s."""
 
+_BEAT_SECONDS = 10.0
+"""How often the switch is asked for its pipeline's cookie: is it there, and is it still ours?"""
+
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 """Seconds until what the switch refused is tried again."""
 
@@ -128,8 +131,9 @@ class Reconciler:
                     self._metrics.primary.set(0)
                     if once:
                         raise
+                    await asyncio.sleep(0.1)  # the stream may be about to say the same
                     if session.is_primary:
-                        raise  # the switch says one thing on the stream and another to a write: start over
+                        raise SessionError(f"{error}, although the stream says primary") from None
                     log.warning("%s", error)
 
     async def _serve(self, session: Session, once: bool) -> None:
@@ -155,8 +159,9 @@ class Reconciler:
         gc.freeze()  # what a full sync has made stays; going through it again and again would only make pauses
         retry_at, retry_delay = self._plan_retry(_FIRST_RETRY)
         resync_at = self._plan_resync()
+        beat_at = time.monotonic() + _BEAT_SECONDS
         while True:
-            await self._wait(session, min(retry_at, resync_at))
+            await self._wait(session, min(retry_at, resync_at, beat_at))
             if session.lost is not None:
                 raise SessionError(session.lost)
             if not session.is_primary:
@@ -166,6 +171,10 @@ class Reconciler:
                 await self._synchronize_all(session, "resync")
                 resync_at = self._plan_resync()
                 continue
+            if now >= beat_at:
+                if await session.pipeline_cookie() != self._pipeline.cookie:
+                    raise SessionError("somebody has replaced the switch's pipeline")
+                beat_at = time.monotonic() + _BEAT_SECONDS
             retry = now >= retry_at
             await self._synchronize(session, retry)
             if retry or not self.synchronizer.has_failures:

@@ -24,7 +24,7 @@ from controlplane.desired.ledger import Change, Ledger
 from controlplane.desired.neighbors import NEIGHBORS
 from controlplane.desired.pods import POD
 from controlplane.desired.policy import POLICY_REPORT
-from controlplane.desired.ports import PORTS
+from controlplane.desired.ports import PORTS, PortIndex
 from controlplane.desired.routes import NODE, STATIC_ROUTES
 from controlplane.desired.selectors import PeerIndex
 from controlplane.desired.services import SERVICE, SERVICE_RANGES
@@ -49,6 +49,7 @@ class Derivation:
         self.engine = Engine(self._changed)
         self._blocks = BlockIndex(self.engine)
         self._peers = PeerIndex(self.engine)
+        self._ports = PortIndex(self.engine)
         self._slices: dict[tuple[str, str], dict[ObjectRef, EndpointSlice]] = {}
         self._service_of: dict[ObjectRef, tuple[str, str]] = {}
         self._policies: dict[str, set[ObjectRef]] = {}

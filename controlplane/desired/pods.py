@@ -9,7 +9,7 @@ from controlplane.desired.entities import Entity, Exact, Param, entry
 from controlplane.desired.facts import POD_FACTS
 from controlplane.desired.inputs import ATTACHMENTS, OBJECT, POD_ATTACHMENT, SETTINGS, Output, Problem
 from controlplane.desired.policy import EGRESS, INGRESS, POLICY_BLOCKS, POLICY_ENTRIES, POLICY_SET, Subject
-from controlplane.desired.ports import port_entry
+from controlplane.desired.ports import PORT_CLAIMS, PORT_OWNER, port_entry
 from controlplane.desired.symbols import POLICY_NONE, Value
 from controlplane.kube.objects import ObjectRef, Pod
 
@@ -34,6 +34,10 @@ def _derive(view: View, ref: ObjectRef) -> Output:
     if attachment is None:
         reason = f"has no switch port: neither the attachments file nor the annotation {PORT_ANNOTATION} gives it one"
         return Output(ref, (), (*problems, Problem(ref, reason)))
+    view.emit(PORT_CLAIMS, (attachment.port, ref))
+    owner = view.read(PORT_OWNER, attachment.port)
+    if owner is not None and owner != ref:
+        return Output(ref, (), (*problems, Problem(ref, f"port {attachment.port} is {owner}'s already")))
     gateway_mac = view.read(ATTACHMENTS, None).gateway_mac
     policies: dict[str, Value] = {}
     for direction in (EGRESS, INGRESS):

@@ -23,6 +23,8 @@ from controlplane.kube.store import Store
 
 log = logging.getLogger(__name__)
 
+_RETRY_SECONDS = 1.0
+
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -121,7 +123,9 @@ class FolderSource:
         return [error for _, content in sorted(self._files.items()) for error in content.errors]
 
     def load(self) -> None:
-        """Read the whole folder into the store."""
+        """Read the whole folder into the store. Raises FileNotFoundError, which leaves the store as it is."""
+        if not self._folder.is_dir():
+            raise FileNotFoundError("it is not there")
         present = set(self._list())
         for file in present:
             self._read(file)
@@ -132,6 +136,14 @@ class FolderSource:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Load, then follow the folder's changes until `stop`."""
+        while not stop.is_set():
+            try:
+                await self._follow(stop)
+            except (OSError, RuntimeError) as error:  # the folder has gone, or the system is out of watches
+                log.error("%s cannot be watched: %s; trying again", self._folder, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self, stop: asyncio.Event) -> None:
         watcher = watchfiles.awatch(
             self._folder,
             stop_event=stop,
@@ -143,15 +155,20 @@ class FolderSource:
         )
         # The watch is set up before the first look, so that nothing falls in between.
         pending = asyncio.ensure_future(anext(watcher, None))
-        await asyncio.sleep(0)
-        self.load()
-        while True:
-            changes = await pending
-            if changes is None or stop.is_set():
-                return
-            if changes:
-                self._apply({Path(name) for _, name in changes})
-            pending = asyncio.ensure_future(anext(watcher, None))
+        try:
+            await asyncio.sleep(0)
+            self.load()
+            while True:
+                changes = await pending
+                if changes is None or stop.is_set():
+                    return
+                if not self._folder.is_dir():
+                    raise FileNotFoundError("it is not there any more")
+                if changes:
+                    self._apply({Path(name) for _, name in changes})
+                pending = asyncio.ensure_future(anext(watcher, None))
+        finally:
+            pending.cancel()
 
     def _apply(self, paths: set[Path]) -> None:
         if any(path.suffix not in SUFFIXES for path in paths):

@@ -22,13 +22,11 @@ log = logging.getLogger(__name__)
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.max_send_message_length", 256 << 20),
-    ("grpc.keepalive_time_ms", 5000),
-    ("grpc.keepalive_timeout_ms", 5000),
-    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),
 )
 _CONNECT_SECONDS = 5.0
 _CALL_SECONDS = 60.0
+_BEAT_SECONDS = 5.0
 _TAKE_OVER_SECONDS = 0.5
 """How long a backup waits, after the primary has left, before it steps forward."""
 
@@ -226,18 +224,23 @@ class Session:
     def _failed(self, what: str, error: grpc.aio.AioRpcError) -> SessionError:
         text = f"{what}: {error.code().name}: {error.details()}"
         if error.code() is grpc.StatusCode.PERMISSION_DENIED:
-            self.is_primary = False
             return NotPrimaryError(text)
         return SessionError(text)
 
     async def pipeline_cookie(self) -> int | None:
-        """The cookie of the pipeline in force; None if there is none. Raises SessionError."""
+        """The cookie of the pipeline in force; None if there is none. Also tells whether the switch still answers.
+
+        gRPC's own keepalive would be refused by most servers at a useful rate ("too many pings").
+
+        Raises:
+            SessionError
+        """
         self._check()
         request = p4r.GetForwardingPipelineConfigRequest(
             device_id=self._target.device_id, response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY
         )
         try:
-            response = await self._stub.GetForwardingPipelineConfig(request, timeout=_CALL_SECONDS)
+            response = await self._stub.GetForwardingPipelineConfig(request, timeout=_BEAT_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND):
                 return None

@@ -239,3 +239,14 @@ def test_routes_go_to_other_nodes_by_their_neighbour_and_what_cannot_is_named() 
     assert found == {96, 112, 128}
     assert len(entries_of(derivation.ledger, "route_table")) == 4  # itself, node-b, node-b's pods, the static one
     assert [str(problem.ref) for problem in derivation.problems] == ["Node/node-c"]
+
+
+def test_two_pods_on_one_port_are_a_conflict_and_the_first_has_it() -> None:
+    first, second = pod_value("a", "10.1.0.1", port=1), pod_value("b", "10.1.0.2", port=1)
+    derivation = derive([second, first])
+    assert [str(problem) for problem in derivation.problems] == ["Pod/shop/b: port 1 is Pod/shop/a's already"]
+    assert len(entries_of(derivation.ledger, "source_pod_table")) == 1
+    derivation.apply(reference(typed(first)), None)
+    derivation.settle()
+    assert not derivation.problems
+    assert len(entries_of(derivation.ledger, "source_pod_table")) == 1

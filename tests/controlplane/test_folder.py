@@ -183,6 +183,12 @@ def test_edits_new_and_removed_files_are_followed(tmp_path: Path) -> None:
         await until(lambda: store.get(ref("b")) is not None)
         path.unlink()
         await until(lambda: store.get(ref("web")) is None)
+        tmp_path.rename(tmp_path.with_name("away"))  # a folder that is not there says nothing
+        await asyncio.sleep(1.2)
+        assert store.get(ref("b")) is not None
+        tmp_path.with_name("away").rename(tmp_path)
+        (tmp_path / "b.yaml").unlink()
+        await until(lambda: store.get(ref("b")) is None)
         stop.set()
         await asyncio.wait_for(task, 5)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import controlplane.reconcile as reconcile_module
 from controlplane.desired.entities import ActionProfileGroup
 from controlplane.desired.inputs import Settings
 from controlplane.kube.store import Store
@@ -325,6 +326,20 @@ def test_another_pipeline_is_replaced() -> None:
             async with controller(server, make_store(SHOP), make_pipeline(cookie=8)) as reconciler:
                 await settled(server, reconciler)
             assert server.pushes == 2
+
+    run(test())
+
+
+def test_a_pipeline_replaced_behind_the_controllers_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_module, "_BEAT_SECONDS", 0.05)
+
+    async def test() -> None:
+        async with switch() as server, controller(server, make_store(SHOP)) as reconciler:
+            await settled(server, reconciler)
+            server.config = p4r.ForwardingPipelineConfig(p4info=server.config.p4info)
+            server.entities.clear()
+            await until(lambda: server.pushes == 2)
+            await settled(server, reconciler)
 
     run(test())
 
