@@ -44,12 +44,12 @@ def load(data: bytes) -> model.Program:
     if document.extern_instances:
         instance = document.extern_instances[0]
         raise JsonError(f"extern {instance.name!r}", f"extern type {instance.type!r} is not supported")
-    if document.header_union_stacks:
-        raise JsonError(f"header union stack {document.header_union_stacks[0].name!r}", "is not supported")
 
     types = _header_types(document)
     headers, stacks, unions = _headers(document, types)
+    union_stacks, members = _union_stacks(document, unions)
     operands = Operands(headers, stacks, unions)
+    operands.union_members = members
     operands.registers = {register.name for register in document.register_arrays}
 
     # The length expression of a variable-length type refers to its own fields, so it comes after the headers.
@@ -90,6 +90,7 @@ def load(data: bytes) -> model.Program:
         headers=headers,
         stacks=stacks,
         unions=unions,
+        union_stacks=union_stacks,
         parser=_parser(document, operands, value_sets, errors),
         value_sets=value_sets,
         deparser=tuple(deparser.order),
@@ -220,6 +221,33 @@ def _headers(
         for name in names:
             headers[name] = model.Header(name, headers[name].type, False, union=union.name)
     return headers, stacks, unions
+
+
+def _union_stacks(
+    document: doc.Document, unions: dict[str, model.HeaderUnion]
+) -> tuple[dict[str, model.UnionStack], dict[str, dict[str, tuple[str, ...]]]]:
+    """The stacks of unions, and for each its members by name, as the headers in its elements."""
+    types = {item.name: item for item in document.header_union_types}
+    by_id = {item.id: item.name for item in document.header_unions}
+    stacks: dict[str, model.UnionStack] = {}
+    members: dict[str, dict[str, tuple[str, ...]]] = {}
+    for item in _unique("header union stack", document.header_union_stacks):
+        where = f"header union stack {item.name!r}"
+        if item.union_type not in types:
+            raise JsonError(where, f"unknown header union type {item.union_type!r}")
+        for union_id in item.header_union_ids:
+            if union_id not in by_id:
+                raise JsonError(where, f"no header union has the id {union_id}")
+        names = tuple(by_id[union_id] for union_id in item.header_union_ids)
+        names_of_members = [name for name, _ in types[item.union_type].headers]
+        if not names or any(len(unions[name].headers) != len(names_of_members) for name in names):
+            raise JsonError(where, f"its unions are not of type {item.union_type!r}")
+        stacks[item.name] = model.UnionStack(item.name, names)
+        members[item.name] = {
+            member: tuple(unions[name].headers[place] for name in names)
+            for place, member in enumerate(names_of_members)
+        }
+    return stacks, members
 
 
 def _inputs(

@@ -83,6 +83,14 @@ class HeaderUnion:
     headers: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UnionStack:
+    """A stack of header unions, by name; all unions are of one type."""
+
+    name: str
+    unions: tuple[str, ...]
+
+
 # -- operands
 
 
@@ -99,6 +107,15 @@ class StackFieldRef:
     """A field of the last valid header of a stack."""
 
     stack: str
+    decl: FieldDecl
+
+
+@dataclass(frozen=True, slots=True)
+class UnionStackFieldRef:
+    """A field of one member of the last union of a stack; `headers` are that member in each element."""
+
+    stack: str
+    headers: tuple[str, ...]
     decl: FieldDecl
 
 
@@ -191,6 +208,7 @@ class Ternary:
 Expr = (
     FieldRef
     | StackFieldRef
+    | UnionStackFieldRef
     | Const
     | BoolConst
     | Param
@@ -267,6 +285,14 @@ class ExtractStack:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractUnionStack:
+    """Extracts one member of the next union of a stack; `headers` are that member in each element."""
+
+    stack: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractVarlen:
     """`header` or, if `stack`, the next header of that stack; `bits` is the length of the variable field."""
 
@@ -297,7 +323,7 @@ class Call:
     primitive: Primitive
 
 
-ParserOp = Extract | ExtractStack | ExtractVarlen | SetField | Verify | Advance | Call
+ParserOp = Extract | ExtractStack | ExtractUnionStack | ExtractVarlen | SetField | Verify | Advance | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,6 +550,7 @@ class Program:
     headers: dict[str, Header]
     stacks: dict[str, HeaderStack]
     unions: dict[str, HeaderUnion]
+    union_stacks: dict[str, UnionStack]
     parser: Parser
     value_sets: dict[str, ValueSet]
     deparser: tuple[str, ...]

@@ -59,6 +59,7 @@ class Operands:
         self.headers = headers
         self.stacks = stacks
         self.unions = unions
+        self.union_members: dict[str, dict[str, tuple[str, ...]]] = {}
         self.registers: set[str] = set()
         self.objects: dict[str, set[str]] = {}
 
@@ -89,6 +90,8 @@ class Operands:
         match expr:
             case model.FieldRef(_, decl) | model.StackFieldRef(_, decl) | model.ElementField(_, decl):
                 return decl.width
+            case model.UnionStackFieldRef(_, _, decl):
+                return decl.width
             case model.Lookahead(_, width) | model.Param(_, width):
                 return width
             case _:
@@ -112,6 +115,21 @@ class Operands:
         if decl is None:
             raise JsonError(where, f"header stack {stack!r} has no field {field!r}")
         return decl
+
+    def _union_members(self, where: str, stack: object, member: object) -> tuple[str, ...]:
+        """The headers that a member of a stack of unions is in each element."""
+        if not isinstance(stack, str) or stack not in self.union_members:
+            raise JsonError(where, f"unknown header union stack {stack!r}")
+        if not isinstance(member, str) or member not in self.union_members[stack]:
+            raise JsonError(where, f"header union stack {stack!r} has no member {member!r}")
+        return self.union_members[stack][member]
+
+    def _union_stack_field(self, where: str, value: object) -> model.UnionStackFieldRef:
+        if not isinstance(value, list) or len(value) != 3:
+            raise JsonError(where, f"a field of a header union stack needs three names, not {value!r}")
+        headers = self._union_members(where, value[0], value[1])
+        ref = field_of(self.headers, where, headers[0], value[2])
+        return model.UnionStackFieldRef(value[0], headers, ref.decl)
 
     def expr(
         self, where: str, operand: doc.TypeValue | None, params: tuple[model.ActionParam, ...], depth: int = 0
@@ -149,6 +167,8 @@ class Operands:
             case "stack_field":
                 stack, field = self._pair(where, operand)
                 return model.StackFieldRef(stack, self._stack_field(where, stack, field))
+            case "union_stack_field":
+                return self._union_stack_field(where, value)
             case "lookahead":
                 if not isinstance(value, list) or len(value) != 2 or not all(isinstance(item, int) for item in value):
                     raise JsonError(where, f"a lookahead needs an offset and a width, not {value!r}")
@@ -307,6 +327,11 @@ class Operands:
             header_type = self.headers[first.value].type
         elif first.type == "stack":
             header_type = self.stack(where, first.value).type
+        elif first.type == "union_stack" and isinstance(first.value, list) and len(first.value) == 2:
+            headers = self._union_members(where, first.value[0], first.value[1])
+            if op.op == "extract_VL":
+                raise JsonError(where, "a variable-length member of a header union stack is not supported")
+            return model.ExtractUnionStack(first.value[0], headers)
         else:
             raise JsonError(where, f"extract type {first.type!r} is not supported")
         if op.op == "extract_VL":

@@ -71,6 +71,13 @@ class Expressions:
                 pointer = self._last(stack)
                 member = self.layout.field(self.layout.program.stacks[stack].type, decl)
                 return self._field(f"{pointer}->{member}", decl, low, count)
+            case model.UnionStackFieldRef(stack, headers, decl):
+                following = self.layout.next_index(stack)
+                text = ZERO.text
+                for number, name in enumerate(headers, start=1):
+                    value = self.bits(model.FieldRef(name, decl), low, count)
+                    text = f"({following} == {number} ? {value} : {text})"
+                return Term(text, True)
             case model.ElementField(element, decl):
                 pointer = self.element(element)
                 member = self.layout.field(self.layout.program.stacks[element.stack].type, decl)
@@ -372,6 +379,9 @@ class Expressions:
         raise self.unsupported(f"a condition of {type(expr).__name__}")
 
     def compare(self, op: str, left: model.Expr, right: model.Expr) -> str:
+        """C of type bool for `left op right` on data values."""
+        if _is_varlen(left) or _is_varlen(right):
+            return self._compare_varlen(op, left, right)
         a, b = range_of(left), range_of(right)
         bounds = (min(a[0], b[0]), max(a[1], b[1]))
         if bounds[0] >= 0 and bounds[1].bit_length() <= 64:
@@ -390,6 +400,18 @@ class Expressions:
         is_signed = "true" if bounds[0] < 0 else "false"
         return f"(kv_wide_compare({first}, {second}, {limbs(width)}, {is_signed}) {op} 0)"
 
+    def _compare_varlen(self, op: str, left: model.Expr, right: model.Expr) -> str:
+        if not (_is_varlen(left) and _is_varlen(right) and op in ("==", "!=")):
+            raise self.unsupported("a variable-length field in this comparison")
+        assert isinstance(left, model.FieldRef)
+        assert isinstance(right, model.FieldRef)
+        sides = [
+            f"{self.layout.header(ref.header)}.{self.layout.field(self._type(ref.header), ref.decl)}"
+            for ref in (left, right)
+        ]
+        equal = f"kv_varlen_equal({', '.join(f'{path}, {path}_bits' for path in sides)})"
+        return equal if op == "==" else f"!{equal}"
+
     def _compare_headers(self, op: str, left: model.Expr, right: model.Expr) -> str:
         """BMv2: equal are two valid headers of one type with equal fields."""
         a, b = self.header(left), self.header(right)
@@ -401,8 +423,8 @@ class Expressions:
             for decl in types[0].fields:
                 member = self.layout.field(types[0], decl)
                 if decl.varlen:
-                    parts.append(f"{a}->{member}_bits == {b}->{member}_bits")
-                    parts.append(f"memcmp({a}->{member}, {b}->{member}, {a}->{member}_bits / 8) == 0")
+                    sides = ", ".join(f"{side}->{member}, {side}->{member}_bits" for side in (a, b))
+                    parts.append(f"kv_varlen_equal({sides})")
                 elif decl.width > 128:
                     parts.append(f"memcmp({a}->{member}, {b}->{member}, {limbs(decl.width) * 8}) == 0")
                 else:
@@ -464,6 +486,10 @@ def _i128(value: int) -> str:
     """A C constant expression of type kv_i128."""
     raw = value & ones(128)
     return f"(kv_i128)kv_u128_of({raw >> 64:#x}ull, {raw & ones(64):#x}ull)"
+
+
+def _is_varlen(expr: model.Expr) -> bool:
+    return isinstance(expr, model.FieldRef) and expr.decl.varlen
 
 
 def _is_header(expr: model.Expr) -> bool:

@@ -65,6 +65,7 @@ class Layout:
                 for field in header.type.fields:
                     self._fields[header.type.name, field.name] = inside.make("f_", field.name)
         self._stacks = {name: names.make("stack_", name) for name in program.stacks}
+        self._stacks |= {name: names.make("stack_", name) for name in program.union_stacks}
         self._headers: dict[str, str] = {}
         for header in program.headers.values():
             if header.stack is not None:
@@ -122,6 +123,8 @@ class Layout:
                 name = self._stacks[stack.name]
                 out.line(f"struct {self.type_name(stack.type)} {name}[{len(stack.headers)}];")
                 out.line(f"uint32_t {name}_next;")
+            for union_stack in self.program.union_stacks:
+                out.line(f"uint32_t {self._stacks[union_stack]}_next;")
             out.line("uint8_t nothing;")
         self._close(out)
         out.line()

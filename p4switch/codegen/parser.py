@@ -92,6 +92,8 @@ class ParserCode:
                 self._extract(code, self.program.stacks[stack].type, path)
                 out.line(f"{path}.valid = 1;")
                 out.line(f"{self.layout.next_index(stack)}++;")
+            case model.ExtractUnionStack(stack, headers):
+                self._extract_union(code, stack, headers)
             case model.ExtractVarlen(target, stack, bits):
                 self._extract_varlen(code, target, stack, bits)
             case model.SetField(target, value):
@@ -130,6 +132,21 @@ class ParserCode:
         extract_fields(code, header_type, path, "p")
         self.out.line(f"p += {size};")
         self.out.line(f"left -= {size};")
+
+    def _extract_union(self, code: Expressions, stack: str, headers: tuple[str, ...]) -> None:
+        """Into the next union of a stack: which header that is, is known at run time only."""
+        following = self.layout.next_index(stack)
+        with self.out.block(f"switch ({following})"):
+            for index, name in enumerate(headers):
+                self.out.line(f"case {index}:")
+                with self.out.block():
+                    self._extract(code, self.program.headers[name].type, self.layout.header(name))
+                    set_valid(code, self.program.headers[name], True)
+                    self.out.line("break;")
+            self.out.line("default:")
+            with self.out.block():
+                self._error("StackOutOfBounds")
+        self.out.line(f"{following}++;")
 
     def _extract_varlen(self, code: Expressions, target: str, stack: bool, bits: model.Expr) -> None:
         out = self.out
@@ -171,7 +188,7 @@ class ParserCode:
         for item in state.key:
             self._lookahead_check(item)
             match item:
-                case model.FieldRef(_, decl) | model.StackFieldRef(_, decl):
+                case model.FieldRef(_, decl) | model.StackFieldRef(_, decl) | model.UnionStackFieldRef(_, _, decl):
                     width = decl.width
                     raw: model.Expr = item
                 case model.Lookahead(_, width):

@@ -164,7 +164,7 @@ def _resets(layout: Layout, out: Writer) -> None:
             if not header.metadata:
                 path = layout.header(header.name)
                 out.line(f"memset(&{path}, 0, sizeof {path});")
-        for stack in program.stacks:
+        for stack in [*program.stacks, *program.union_stacks]:
             out.line(f"{layout.next_index(stack)} = 0;")
     out.line()
 
@@ -283,7 +283,7 @@ def value_set_bytes(program: model.Program, name: str) -> int:
 def key_width(item: model.Expr) -> int:
     """The width of a component of a transition key."""
     match item:
-        case model.FieldRef(_, decl) | model.StackFieldRef(_, decl):
+        case model.FieldRef(_, decl) | model.StackFieldRef(_, decl) | model.UnionStackFieldRef(_, _, decl):
             return decl.width
         case model.Lookahead(_, width):
             return width

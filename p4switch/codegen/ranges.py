@@ -27,7 +27,12 @@ def signed_bits(bounds: Range) -> int:
 def range_of(expr: model.Expr) -> Range:
     """Least and greatest value that `expr` can have."""
     match expr:
-        case model.FieldRef(_, decl) | model.StackFieldRef(_, decl) | model.ElementField(_, decl):
+        case (
+            model.FieldRef(_, decl)
+            | model.StackFieldRef(_, decl)
+            | model.ElementField(_, decl)
+            | model.UnionStackFieldRef(_, _, decl)
+        ):
             return signed(decl.width) if decl.signed else unsigned(decl.width)
         case model.Const(value, _):
             return value, value

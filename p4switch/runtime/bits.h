@@ -159,6 +159,19 @@ static inline int kv_wide_compare(const uint64_t *a, const uint64_t *b, unsigned
     return 0;
 }
 
+/* Variable-length fields compare as numbers: a shorter one counts as if filled up with leading zeros. */
+static inline bool kv_varlen_equal(const uint8_t *a, uint32_t a_bits, const uint8_t *b, uint32_t b_bits)
+{
+    uint32_t m = a_bits / 8, n = b_bits / 8;
+    for (; m > n; m--)
+        if (*a++)
+            return false;
+    for (; n > m; n--)
+        if (*b++)
+            return false;
+    return memcmp(a, b, m) == 0;
+}
+
 /* -- bits at any bit offset, for what is not known when the code is made */
 
 static inline void kv_put_bits(uint8_t *buffer, uint32_t *position, uint64_t value, unsigned bits)
