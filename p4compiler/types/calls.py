@@ -1,44 +1,20 @@
-"""Calls and instantiations: finding the callee, matching arguments, inferring type arguments (sections 6.8, 7.2, 8.19, 8.20)."""
+"""Calls and instantiations: finding what is called (specification, sections 8.19, 8.20 and 11.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from p4compiler.diagnostics import Kind, Note, did_you_mean
 from p4compiler.syntax import ast
 from p4compiler.types import model
+from p4compiler.types.arguments import Callee
+from p4compiler.types.builtin_methods import SIZE_METHODS, BuiltInMethods, methods_of
 from p4compiler.types.checked import CallKind, ResolvedCall
 from p4compiler.types.context import Place
-from p4compiler.types.inference import Inference, is_optional
 from p4compiler.types.scope import FUNCTIONS, TYPE_DECLARATIONS, describe
 
-SIZE_METHODS = ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes")
-OUTPUTS = (ast.Direction.OUT, ast.Direction.INOUT)
 
-
-@dataclass(slots=True)
-class Callee:
-    """What is called, as far as its name says.
-
-    Attributes:
-        bindings: type arguments that are fixed already: those of the extern object whose method it is.
-        free: the type parameters to find.
-        runtime_arguments: directionless parameters take any value (actions), not only compile-time ones.
-    """
-
-    kind: CallKind
-    target: ast.Declaration
-    owner: ast.ExternDeclaration | None
-    name: str
-    parameters: tuple[ast.Parameter, ...]
-    type_parameters: tuple[ast.TypeParameter, ...]
-    return_type: model.Type
-    bindings: model.Bindings
-    runtime_arguments: bool = False
-
-
-class Calls(Inference):
+class Calls(BuiltInMethods):
     in_action_list = False
     """The expression at hand is an argument in a table's list of actions."""
 
@@ -63,14 +39,8 @@ class Calls(Inference):
         type_ = self.expression(callee)
         if not isinstance(type_, model.UnknownType):
             self.type_error("this cannot be called", callee)
-        self._type_arguments_anyway(expression)
+        self.type_arguments_anyway(expression)
         return model.UNKNOWN
-
-    def _type_arguments_anyway(self, expression: ast.Call) -> None:
-        """The callee is not known: look at the arguments all the same, for what is wrong inside of them."""
-        for argument in expression.arguments:
-            if not isinstance(argument.value, ast.DontCare):
-                self.expression(argument.value)
 
     def _call_name(self, expression: ast.Call, path: ast.PathExpression) -> model.Type:
         scope = self.top if path.absolute else self.scope
@@ -80,7 +50,7 @@ class Calls(Inference):
         if found is None:
             known = [n for n in scope.all_names() if not isinstance(scope.find(n), TYPE_DECLARATIONS)]
             self.not_found("function or action", path.name, path.span, known)
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         candidates = found if isinstance(found, list) else [found]
         first = candidates[0]
@@ -90,7 +60,7 @@ class Calls(Inference):
             notes = [Note("declared here", first.name.span)]
             hint = f"; did you mean '{path.name}.apply()'?" if isinstance(first, ast.Table) else ""
             self.type_error(f"'{path.name}' is a {describe(first)} and cannot be called{hint}", path, notes)
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         prototypes = []
         for candidate in candidates:
@@ -98,7 +68,7 @@ class Calls(Inference):
             prototypes.append(candidate.prototype)
         index = self.choose(path.name, prototypes, expression.arguments, path)
         if index is None:
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         chosen = candidates[index]
         assert isinstance(chosen, FUNCTIONS)
@@ -151,267 +121,6 @@ class Calls(Inference):
             self.error(Kind.EXPECTED, f"{message}", expression)
         self.constant_of[expression] = True
 
-    # -- overloads
-
-    def choose(
-        self,
-        name: str,
-        candidates: Sequence[ast.FunctionPrototype],
-        arguments: Sequence[ast.Argument],
-        at: ast.Node,
-    ) -> int | None:
-        """The index of the overload that takes these arguments, by their number and names; None (and an error) if none."""
-        if len(candidates) == 1:
-            return 0
-        fitting = [i for i, prototype in enumerate(candidates) if self._accepts(prototype.parameters, arguments)]
-        if not fitting:
-            notes = [Note("candidate", prototype.span) for prototype in candidates]
-            self.type_error(f"no '{name}' takes these {len(arguments)} argument(s)", at, notes)
-            return None
-        if len(fitting) > 1:
-            exact = [i for i in fitting if len(candidates[i].parameters) == len(arguments)]
-            if len(exact) == 1:
-                return exact[0]
-            notes = [Note("candidate", candidates[i].span) for i in fitting]
-            self.error(Kind.DUPLICATE, f"several '{name}' take these arguments", at, notes)
-            return None
-        return fitting[0]
-
-    def _accepts(self, parameters: Sequence[ast.Parameter], arguments: Sequence[ast.Argument]) -> bool:
-        if len(arguments) > len(parameters):
-            return False
-        names = {p.name.text for p in parameters}
-        given: set[str] = set()
-        for index, argument in enumerate(arguments):
-            name = argument.name.text if argument.name is not None else parameters[index].name.text
-            if name not in names:
-                return False
-            given.add(name)
-        return all(p.name.text in given or is_optional(p) for p in parameters)
-
-    # -- arguments
-
-    def order_arguments(
-        self,
-        parameters: Sequence[ast.Parameter],
-        arguments: Sequence[ast.Argument],
-        name: str,
-        at: ast.Node,
-        missing_allowed: bool = False,
-    ) -> list[ast.Expression | None] | None:
-        """The arguments in the order of the parameters, None where one is left out; None and an error if they do not fit."""
-        ordered: list[ast.Expression | None] = [None] * len(parameters)
-        named = sum(argument.name is not None for argument in arguments)
-        if named and named != len(arguments):
-            self.error(Kind.INVALID, "either all arguments have names or none", at)
-            return None
-        index_of = {p.name.text: i for i, p in enumerate(parameters)}
-        seen: dict[str, ast.Argument] = {}
-        for position, argument in enumerate(arguments):
-            if argument.name is None:
-                if position >= len(parameters):
-                    self.type_error(f"'{name}' takes {len(parameters)} argument(s), not {len(arguments)}", argument)
-                    return None
-                index = position
-            else:
-                text = argument.name.text
-                if text in seen:
-                    notes = [Note("the first one is here", seen[text].span)]
-                    self.error(Kind.DUPLICATE, f"two arguments are named '{text}'", argument, notes)
-                    return None
-                seen[text] = argument
-                if text not in index_of:
-                    self.type_error(f"'{name}' has no parameter '{text}'", argument.name, did_you_mean(text, index_of))
-                    return None
-                index = index_of[text]
-            ordered[index] = argument.value
-        for parameter, value in zip(parameters, ordered, strict=True):
-            if value is None and not is_optional(parameter) and not missing_allowed:
-                notes = [Note("declared here", parameter.span)]
-                self.type_error(f"no argument for parameter '{parameter.name.text}' of '{name}'", at, notes)
-                return None
-        return ordered
-
-    def finish_call(
-        self,
-        node: ast.Call | ast.DirectApplication | ast.Instantiation,
-        callee: Callee,
-        arguments: Sequence[ast.Argument],
-        type_arguments: Sequence[ast.TypeRef],
-        at: ast.Node,
-    ) -> model.Type:
-        """Match arguments with parameters, infer what is to infer, convert the arguments, and note the call."""
-        explicit = [self.resolve(reference) for reference in type_arguments]
-        ordered = self.order_arguments(callee.parameters, arguments, callee.name, at)
-        if ordered is None:
-            for argument in arguments:
-                if not isinstance(argument.value, ast.DontCare):
-                    self.expression(argument.value)
-            return model.UNKNOWN
-        if explicit and len(explicit) != len(callee.type_parameters):
-            notes = [Note("declared here", callee.target.name.span)]
-            self.type_error(
-                f"'{callee.name}' takes {len(callee.type_parameters)} type argument(s), not {len(explicit)}", at, notes
-            )
-            for value in ordered:
-                if value is not None and not isinstance(value, ast.DontCare):
-                    self.expression(value)
-            return model.UNKNOWN
-        bindings = dict(callee.bindings)
-        for variable, type_ in zip(callee.type_parameters, explicit, strict=False):
-            if isinstance(type_, model.VoidType):
-                self.type_error(f"'void' cannot be a type argument of '{callee.name}'", at)
-            if not isinstance(type_, model.DontCareType):
-                bindings[variable] = type_
-        fine = self.infer(callee, ordered, bindings, at)
-        parameter_types = tuple(
-            model.substitute(self.resolved_type_of.get(p, model.UNKNOWN), bindings) for p in callee.parameters
-        )
-        if fine:
-            for parameter, type_, value in zip(callee.parameters, parameter_types, ordered, strict=True):
-                if value is not None:
-                    self.pass_argument(parameter, type_, value, callee)
-        return_type = model.substitute(callee.return_type, bindings)
-        if not fine:
-            return model.UNKNOWN if model.mentions_variables(return_type, set(callee.type_parameters)) else return_type
-        if bindings and isinstance(return_type, model.StructLikeType | model.StackType):
-            self.check_specialized(return_type, at)
-        if bindings:
-            for type_ in parameter_types:
-                if isinstance(type_, model.StructLikeType | model.StackType):
-                    self.check_specialized(type_, at)
-        self.checked.call_of[node] = ResolvedCall(
-            callee.kind,
-            callee.target,
-            callee.owner,
-            callee.name,
-            tuple(bindings.get(p, model.DONT_CARE) for p in callee.type_parameters),
-            callee.parameters,
-            parameter_types,
-            tuple(None if isinstance(value, ast.DontCare) else value for value in ordered),
-            return_type,
-        )
-        return return_type
-
-    def check_specialized(self, type_: model.Type, at: ast.Node) -> None:
-        """A type that only came about by putting type arguments in must be one that could have been written."""
-        if isinstance(type_, model.StackType):
-            self.check_stack_element(type_.element, at)
-        elif isinstance(type_, model.StructLikeType) and type_.arguments:
-            self.check_fields_after_substitution(type_, at)
-
-    def infer(
-        self, callee: Callee, ordered: list[ast.Expression | None], bindings: model.Bindings, at: ast.Node
-    ) -> bool:
-        """Type the arguments and bind the callee's type parameters; reports what does not agree."""
-        free = set(callee.type_parameters)
-        fine = True
-        for parameter, value in zip(callee.parameters, ordered, strict=True):
-            if value is None:
-                continue
-            if isinstance(value, ast.DontCare):
-                if parameter.direction is not ast.Direction.OUT:
-                    self.type_error("'_' can only stand for an 'out' parameter", value)
-                    fine = False
-                self.type_of[value] = model.DONT_CARE
-                continue
-            actual = self.expression(value)
-            formal = self.resolved_type_of.get(parameter, model.UNKNOWN)
-            if not free or not model.mentions_variables(formal, free):
-                continue
-            formal = model.substitute(formal, callee.bindings)
-            if isinstance(actual, model.SetType):
-                self.type_error("a set cannot be an argument", value)
-                fine = False
-            elif not self.unify(formal, actual, bindings, free):
-                notes = [Note("the parameter is declared here", parameter.span)]
-                shown = model.substitute(formal, bindings)
-                self.type_error(
-                    f"the argument for '{parameter.name.text}' has type '{actual}', but '{shown}' is needed",
-                    value,
-                    notes,
-                )
-                fine = False
-        if not fine:
-            return False
-        return self._all_bound(callee, ordered, bindings, at)
-
-    def _all_bound(
-        self, callee: Callee, ordered: list[ast.Expression | None], bindings: model.Bindings, at: ast.Node
-    ) -> bool:
-        used_in_given = {
-            variable
-            for parameter, value in zip(callee.parameters, ordered, strict=True)
-            for variable in callee.type_parameters
-            if value is not None
-            and model.mentions_variables(self.resolved_type_of.get(parameter, model.UNKNOWN), {variable})
-        }
-        for variable in callee.type_parameters:
-            if variable in bindings:
-                if isinstance(bindings[variable], model.AnonymousStructType):
-                    self.type_error(
-                        f"the type of this structure, argument of '{callee.name}', is not known; a cast can name it", at
-                    )
-                    return False
-                continue
-            if variable not in used_in_given and any(value is None for value in ordered):
-                bindings[variable] = model.DONT_CARE
-                continue
-            if variable in used_in_given and callee.kind is CallKind.CONSTRUCTOR:
-                bindings[variable] = model.DONT_CARE
-                continue
-            notes = [Note("declared here", variable.span)]
-            numbers = " (a number without a width does not tell)" if variable in used_in_given else ""
-            self.type_error(
-                f"type parameter '{variable.name.text}' of '{callee.name}' cannot be inferred{numbers}", at, notes
-            )
-            return False
-        return True
-
-    def pass_argument(self, parameter: ast.Parameter, type_: model.Type, value: ast.Expression, callee: Callee) -> None:
-        """Check one argument against its parameter's direction and type, and convert it."""
-        name = parameter.name.text
-        if isinstance(value, ast.DontCare):
-            self.type_of[value] = type_
-            return
-        actual = self.type_of[value]
-        if isinstance(actual, model.UnknownType):
-            return
-        if parameter.direction in OUTPUTS:
-            if not self.is_lvalue(value):
-                notes = [Note("the parameter is declared here", parameter.span)]
-                self.type_error(
-                    f"the argument for {parameter.direction.value} parameter '{name}' must be something that can be "
-                    "assigned to",
-                    value,
-                    notes,
-                )
-                return
-            if actual != type_ and not self.has_unknown(type_) and not isinstance(type_, model.DontCareType):
-                self.type_error(
-                    f"the argument for {parameter.direction.value} parameter '{name}' has type '{actual}', but must have "
-                    f"type '{type_}'",
-                    value,
-                )
-            return
-        if parameter.direction is ast.Direction.IN and isinstance(type_, model.StringType | model.VoidType):
-            self.type_error(f"a value of type '{type_}' cannot be passed to a parameter with a direction", value)
-            return
-        if (
-            parameter.direction is ast.Direction.NONE
-            and not callee.runtime_arguments
-            and not self.is_compile_time(value)
-        ):
-            notes = [Note("the parameter has no direction", parameter.span)]
-            self.type_error(f"the argument for '{name}' must be a compile-time constant", value, notes)
-            return
-        if callee.kind is not CallKind.CONSTRUCTOR and isinstance(actual, model.ObjectType):
-            declaration = actual.declaration
-            if not isinstance(declaration, ast.ExternDeclaration):
-                self.type_error(f"a {describe(declaration)} cannot be an argument here", value)
-                return
-        self.coerce(value, type_, f"argument for '{name}'")
-
     # -- actions
 
     def _call_action(self, expression: ast.Call, path: ast.PathExpression, action: ast.Action) -> model.Type:
@@ -455,7 +164,7 @@ class Calls(Inference):
         base = self.expression(member.base)
         match base:
             case model.UnknownType():
-                self._type_arguments_anyway(expression)
+                self.type_arguments_anyway(expression)
                 return model.UNKNOWN
             case model.ObjectType(declaration):
                 if isinstance(declaration, ast.ExternDeclaration):
@@ -476,8 +185,10 @@ class Calls(Inference):
         if isinstance(base, model.StructLikeType) and self.field(base, name) is not None:
             self.type_error(f"'{name}' is a field and cannot be called", member)
         else:
-            self.type_error(f"type '{base}' has no method '{name}'", member.member, did_you_mean(name, _methods(base)))
-        self._type_arguments_anyway(expression)
+            self.type_error(
+                f"type '{base}' has no method '{name}'", member.member, did_you_mean(name, methods_of(base))
+            )
+        self.type_arguments_anyway(expression)
         return model.UNKNOWN
 
     def _call_on_type(self, expression: ast.Call, member: ast.Member, base: ast.TypeNameExpression) -> model.Type:
@@ -485,7 +196,7 @@ class Calls(Inference):
         type_ = self.resolve(base.type)
         self.type_of[base] = type_
         if isinstance(type_, model.UnknownType):
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return type_
         if member.member.text in SIZE_METHODS and not isinstance(type_, model.ObjectType):
             return self._size(expression, member.member.text, type_)
@@ -503,15 +214,13 @@ class Calls(Inference):
                 member.member,
                 did_you_mean(name, [method.name.text for method in extern.methods]),
             )
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         index = self.choose(name, methods, expression.arguments, member)
         if index is None:
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         chosen = methods[index]
-        if self.place in (Place.PARSER, Place.CONTROL, Place.TOP) and not self.in_constant_context():
-            self.type_error("a method cannot be called here", expression)
         self.warn_if_deprecated(chosen, member)
         bindings = dict(zip(extern.type_parameters, base.arguments, strict=False))
         callee = self.prototype_callee(CallKind.EXTERN_METHOD, chosen, chosen, extern, bindings)
@@ -542,21 +251,6 @@ class Calls(Inference):
         elif len(call.parameters) == 2 and not self.has_varbit(type_):
             self.type_error(f"header '{type_}' has no varbit field to take the size", expression)
 
-    def has_varbit(self, type_: model.Type) -> bool:
-        match type_:
-            case model.VarbitType():
-                return True
-            case model.StructLikeType():
-                return any(self.has_varbit(field.type) for field in self.fields(type_))
-            case model.StackType(element, _) | model.ListType(element):
-                return self.has_varbit(element)
-            case model.TupleType(elements):
-                return any(self.has_varbit(element) for element in elements)
-        return False
-
-    def in_constant_context(self) -> bool:
-        return True
-
     def _apply_table(self, expression: ast.Call, member: ast.Member, table: ast.Table) -> model.Type:
         if member.member.text != "apply":
             self.type_error(f"a table has no method '{member.member.text}'", member.member)
@@ -576,7 +270,7 @@ class Calls(Inference):
     def _apply_block(self, expression: ast.Call, member: ast.Member, base: model.ObjectType) -> model.Type:
         if member.member.text != "apply":
             self.type_error(f"a {describe(base.declaration)} has no method '{member.member.text}'", member.member)
-            self._type_arguments_anyway(expression)
+            self.type_arguments_anyway(expression)
             return model.UNKNOWN
         return self.apply_block(expression, base, expression.arguments, expression.type_arguments, member)
 
@@ -612,90 +306,6 @@ class Calls(Inference):
             bindings,
         )
         return self.finish_call(node, callee, arguments, type_arguments, at)
-
-    # -- built-in methods
-
-    def _built_in(self, expression: ast.Call, name: str, return_type: model.Type, argument: bool = False) -> None:
-        values = tuple(a.value for a in expression.arguments) if argument else ()
-        types = tuple(self.type_of.get(value, model.UNKNOWN) for value in values)
-        self.checked.call_of[expression] = ResolvedCall(
-            CallKind.BUILTIN_METHOD, None, None, name, (), (), types, values, return_type
-        )
-
-    def _no_arguments(self, expression: ast.Call, name: str) -> None:
-        if expression.arguments or expression.type_arguments:
-            self.type_error(f"'{name}' takes no arguments", expression)
-
-    def _size(self, expression: ast.Call, name: str, type_: model.Type) -> model.Type:
-        self._no_arguments(expression, name)
-        width = self.size_in_bits(type_, maximum=name.startswith("max"))
-        if width is None:
-            self.type_error(f"the size of type '{type_}' is not known", expression)
-            return model.UNKNOWN
-        self.constant_of[expression] = (width + 7) // 8 if name.endswith("Bytes") else width
-        self._built_in(expression, name, model.INT)
-        return model.INT
-
-    def size_in_bits(self, type_: model.Type, maximum: bool) -> int | None:
-        """The least or greatest number of bits that a value takes (section 9); None if the type has no size."""
-        match type_:
-            case model.BitsType(width):
-                return width
-            case model.BoolType():
-                return 1
-            case model.VarbitType(width):
-                return width if maximum else 0
-            case model.EnumType(_, underlying) | model.NewType(_, underlying):
-                return None if underlying is None else self.size_in_bits(underlying, maximum)
-            case model.StackType(element, size):
-                one = self.size_in_bits(element, maximum)
-                return None if one is None else one * size
-            case model.TupleType(elements):
-                parts = [self.size_in_bits(element, maximum) for element in elements]
-            case model.StructLikeType():
-                parts = [self.size_in_bits(field.type, maximum) for field in self.fields(type_)]
-            case _:
-                return None
-        known = [part for part in parts if part is not None]
-        if len(known) != len(parts):
-            return None
-        if isinstance(type_, model.HeaderUnionType):
-            return (max(known) if maximum else min(known)) if known else 0
-        return sum(known)
-
-    def _validity(self, expression: ast.Call, member: ast.Member, base: model.Type) -> model.Type:
-        name = member.member.text
-        self._no_arguments(expression, name)
-        if name == "isValid":
-            self._built_in(expression, name, model.BOOL)
-            return model.BOOL
-        if isinstance(base, model.HeaderUnionType):
-            self.type_error(f"a header union has no method '{name}'; its headers do", member.member)
-        if not self.is_lvalue(member.base):
-            self.type_error(f"'{name}' needs something that can be assigned to", member.base)
-        self._built_in(expression, name, model.VOID)
-        return model.VOID
-
-    def _shift_stack(self, expression: ast.Call, member: ast.Member) -> model.Type:
-        name = member.member.text
-        if self.place is Place.STATE:
-            self.type_error(f"'{name}' cannot be used in a parser", expression)
-        if not self.is_lvalue(member.base):
-            self.type_error(f"'{name}' needs something that can be assigned to", member.base)
-        if len(expression.arguments) != 1:
-            self.type_error(f"'{name}' takes one argument, the count", expression)
-            self._type_arguments_anyway(expression)
-            return model.VOID
-        count = expression.arguments[0].value
-        type_ = self.expression(count)
-        value = self.number_of(count)
-        if not isinstance(type_, model.UnknownType):
-            if value is None:
-                self.type_error("the count must be a compile-time constant", count)
-            elif value < 0:
-                self.type_error("the count cannot be negative", count)
-        self._built_in(expression, name, model.VOID, argument=True)
-        return model.VOID
 
     # -- constructors
 
@@ -788,83 +398,3 @@ class Calls(Inference):
         if call is not None and isinstance(result, model.ObjectType):
             call.type_arguments = result.arguments
         return result
-
-    # -- what an expression may be used for
-
-    def is_lvalue(self, expression: ast.Expression) -> bool:
-        """The expression can be assigned to (section 6.7)."""
-        match expression:
-            case ast.PathExpression():
-                declaration = self.checked.declaration_of.get(expression)
-                if isinstance(declaration, ast.Parameter):
-                    return declaration.direction in OUTPUTS
-                return isinstance(declaration, ast.Variable)
-            case ast.Member():
-                if isinstance(expression.base, ast.TypeNameExpression):
-                    return False
-                base = self.type_of.get(expression.base)
-                if isinstance(base, model.StackType) and expression.member.text in ("lastIndex", "size"):
-                    return False
-                if isinstance(base, model.ApplyResultType | model.ObjectType):
-                    return False
-                return self.is_lvalue(expression.base)
-            case ast.Index():
-                return self.is_lvalue(expression.base)
-            case ast.Slice():
-                return self.is_lvalue(expression.base)
-        return False
-
-    def is_compile_time(self, expression: ast.Expression) -> bool:
-        """The value is known at compile time, or will be when constructors are evaluated."""
-        if expression in self.constant_of:
-            return True
-        match expression:
-            case ast.PathExpression():
-                declaration = self.checked.declaration_of.get(expression)
-                if isinstance(declaration, ast.Parameter):
-                    return declaration.direction is ast.Direction.NONE
-                return isinstance(declaration, ast.Constant | ast.Instantiation)
-            case ast.This() | ast.InvalidHeader() | ast.DefaultLiteral() | ast.DontCare():
-                return True
-            case ast.Member():
-                return isinstance(expression.base, ast.TypeNameExpression) or self.is_compile_time(expression.base)
-            case ast.Index():
-                return self.is_compile_time(expression.base) and self.is_compile_time(expression.index)
-            case ast.Slice():
-                return self.is_compile_time(expression.base)
-            case ast.Unary():
-                return self.is_compile_time(expression.operand)
-            case ast.Cast():
-                return self.is_compile_time(expression.operand)
-            case ast.Binary():
-                return self.is_compile_time(expression.left) and self.is_compile_time(expression.right)
-            case ast.Conditional():
-                parts = (expression.condition, expression.then, expression.otherwise)
-                return all(self.is_compile_time(part) for part in parts)
-            case ast.ListExpression():
-                return all(self.is_compile_time(element) for element in expression.elements)
-            case ast.StructExpression():
-                return all(self.is_compile_time(item.value) for item in expression.fields)
-            case ast.Call():
-                call = self.checked.call_of.get(expression)
-                if call is None:
-                    return False
-                if call.kind is CallKind.CONSTRUCTOR:
-                    return True
-                pure = isinstance(call.target, ast.ExternFunction) and (
-                    isinstance(call.return_type, model.ObjectType)
-                    or any(a.name == "pure" for a in call.target.annotations)
-                )
-                return pure and all(a is not None and self.is_compile_time(a) for a in call.arguments)
-        return False
-
-
-def _methods(type_: model.Type) -> list[str]:
-    match type_:
-        case model.HeaderType():
-            return ["isValid", "setValid", "setInvalid", *SIZE_METHODS]
-        case model.HeaderUnionType():
-            return ["isValid", *SIZE_METHODS]
-        case model.StackType():
-            return ["push_front", "pop_front", *SIZE_METHODS]
-    return list(SIZE_METHODS)
