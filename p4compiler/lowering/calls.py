@@ -128,6 +128,7 @@ class CallLowering(ExpressionLowering):
             case v.UnionPlace(union=union), "isValid":
                 return v.Scalar(ex.UnionValid(span, union))
             case v.HeaderPlace(reference=reference), "setValid" | "setInvalid":
+                self.check_readable(reference, span)
                 self.write(reference, st.SetValid(span, reference, call.method == "setValid"))
                 return v.NoValue()
             case v.StackPlace(stack=stack), "push_front" | "pop_front":

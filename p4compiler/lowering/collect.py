@@ -104,12 +104,21 @@ def _actions(session: Session, block: ControlInstance, tables: list[ob.Table]) -
         for reference in table.actions:
             if reference.action in shared:
                 yield reference.action
+    yield from _called_from_top_level(block)
     yield from _own_actions(block)
+
+
+def _called_from_top_level(block: ControlInstance) -> Iterator[ob.Action]:
+    """Actions of the top level that the block, or a control inlined in it, calls."""
+    declared = set(block.declaration.locals)
+    yield from (action for declaration, action in block.called.items() if declaration not in declared)
+    for instance in block.objects.values():
+        if isinstance(instance, ControlInstance):
+            yield from _called_from_top_level(instance)
 
 
 def _own_actions(block: ControlInstance) -> Iterator[ob.Action]:
     declared = set(block.declaration.locals)
-    yield from (action for declaration, action in block.called.items() if declaration not in declared)
     for declaration in block.declaration.locals:
         if isinstance(declaration, ast.Action):
             for known in (block.actions.get(declaration), *_bound(block, declaration)):

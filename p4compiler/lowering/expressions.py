@@ -128,7 +128,7 @@ class ExpressionLowering:
     def as_scalar(self, value: v.Value, span: Span) -> ex.Expression:
         if isinstance(value, v.Scalar):
             return value.expression
-        raise self.session.refused("a simple value is needed here", span, Kind.TYPE_ERROR)
+        raise self.session.refused("only a simple value can stand here on this target", span)
 
     def place(self, expression: ast.Expression, freeze: bool = False) -> v.Value:
         """What an expression on the left of an assignment stands for. `freeze`: keep the index of a stack as it is now."""
@@ -331,6 +331,7 @@ class ExpressionLowering:
         return next(index for index, (member, _) in enumerate(self.types.members(type_)) if member == name)
 
     def _header_field(self, value: v.HeaderPlace, name: str, span: Span) -> v.Value:
+        self.check_readable(value.reference, span)
         index, type_ = self.types.field_offset(value.type, name)
         return self._field_at(value.reference, index, type_, span)
 
@@ -590,9 +591,15 @@ class ExpressionLowering:
                 return [v.DefaultValue() for _ in other.fields]
         return None
 
+    def check_readable(self, header: ex.HeaderReference, span: Span) -> None:
+        """The next element of a stack is not there before it is extracted."""
+        if isinstance(header, ex.NextElement):
+            raise self.session.refused("the next element of a stack can only be extracted", span)
+
     def validity(self, value: v.HeaderPlace | v.HeaderLiteral, span: Span) -> ex.Expression:
         if isinstance(value, v.HeaderLiteral):
             return ex.BooleanConstant(span, value.fields is not None)
+        self.check_readable(value.reference, span)
         return ex.Valid(span, value.reference)
 
     def _equal_headers(
@@ -694,8 +701,10 @@ class ExpressionLowering:
                 self._assign(field, part, span)
 
     def _assign_header(self, target: v.HeaderPlace, value: v.Value, span: Span) -> None:
+        self.check_readable(target.reference, span)
         match value:
             case v.HeaderPlace(reference=source):
+                self.check_readable(source, span)
                 if not _same_header(target.reference, source):
                     self.write(target.reference, st.CopyHeader(span, target.reference, source))
             case v.HeaderLiteral(fields=fields):

@@ -13,8 +13,8 @@ from p4compiler.lowering import values as v
 from p4compiler.lowering.annotations import external_name, get_annotation, has_annotation, lower_annotations
 from p4compiler.lowering.controls import ControlLowering
 from p4compiler.lowering.emitter import StateEmitter
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.instances import ParserInstance, child_name
-from p4compiler.lowering.session import Abandoned
 from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model

@@ -10,10 +10,11 @@ from p4compiler.lowering import values as v
 from p4compiler.lowering.annotations import external_name, get_annotation, lower_annotations, string_argument
 from p4compiler.lowering.collect import collect_objects
 from p4compiler.lowering.emitter import BlockEmitter, StateEmitter
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.instances import ControlInstance, ParserInstance
 from p4compiler.lowering.parsers import BodyLowering
 from p4compiler.lowering.scope import Scope
-from p4compiler.lowering.session import Abandoned, Session
+from p4compiler.lowering.session import Session
 from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
@@ -131,15 +132,16 @@ class _Elaboration:
     def _headers(self, type_: model.Type, span: Span) -> v.Value:
         """The headers' names in the target are those of the structure's fields."""
         if not isinstance(type_, model.StructType):
-            raise self._session.refused("the headers must be a structure", span, Kind.EXPECTED)
+            message = "the headers must be a structure on this target"
+            self._session.diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, message, span)
+            return self._session.storage.make(type_, "hdr", span)
         fields: dict[str, v.Value] = {}
         for field in self._session.types.fields(type_):
             name = external_name(field.declaration).removeprefix(".") if field.declaration else field.name
             place = field.declaration.span if field.declaration else span
             if self._session.types.scalar(field.type) is not None:
-                raise self._session.refused(
-                    "the headers must be a structure of headers, stacks and unions", place, Kind.EXPECTED
-                )
+                message = "the headers must be a structure of headers, stacks and unions on this target"
+                self._session.diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, message, place)
             fields[field.name] = self._session.storage.make(field.type, name, place)
         return v.Structure(type_, fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.ir.objects import Action, DigestList, ValueSet
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.instances import ControlInstance, ExternInstance, Instance
 from p4compiler.lowering.storage import StorageBuilder
 from p4compiler.lowering.types import TypeLowering
@@ -11,10 +12,6 @@ from p4compiler.lowering.values import Value
 from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
-
-
-class Abandoned(Exception):
-    """What was being lowered cannot be; the reason has been reported. Whoever goes through statements goes on with the next."""
 
 
 class Session:

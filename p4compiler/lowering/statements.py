@@ -11,9 +11,9 @@ from p4compiler.ir import statements as st
 from p4compiler.ir.objects import Action
 from p4compiler.lowering import values as v
 from p4compiler.lowering.emitter import BlockEmitter, Body
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.externs import ExternLowering
 from p4compiler.lowering.instances import TableInstance
-from p4compiler.lowering.session import Abandoned
 from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model

@@ -47,7 +47,7 @@ class StorageBuilder:
         """New storage for a value of that type.
 
         Raises:
-            TypeError: nothing of that type can be kept; the checker lets no such program through.
+            Abandoned: nothing of that type can be kept on this target, which is reported.
         """
         resolved = self._types.resolve(type_)
         scalar = self._types.scalar(resolved)
@@ -68,7 +68,7 @@ class StorageBuilder:
                 return self._stack(resolved, self.unique(name), span)
             case model.VoidType():
                 return NoValue()
-        raise TypeError(f"nothing can hold a value of type {type_}")
+        raise self._types.refused(f"nothing can hold a value of type {type_} on this target", type_)
 
     def _structure(self, type_: model.Type, name: str, span: Span, field_lists: tuple[int, ...]) -> Structure:
         fields: dict[str, Value] = {}
@@ -101,6 +101,6 @@ class StorageBuilder:
         elif isinstance(element, model.HeaderUnionType):
             stack = HeaderStack(span, name, tuple(self._union(element, n, span) for n in names))
         else:
-            raise TypeError(f"a stack of {element} has no storage")
+            raise self._types.refused(f"an array of {element} is not supported on this target", element)
         self.stacks.append(stack)
         return StackPlace(type_, stack)

@@ -7,6 +7,7 @@ from p4compiler.ir import data_types as dt
 from p4compiler.ir.storage import HeaderField, HeaderLayout, UnionLayout
 from p4compiler.ir.types import ERROR, TEXT, Bits, Boolean, Type, Varbit
 from p4compiler.lowering.annotations import external_name, has_annotation, lower_annotations, string_argument
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram
@@ -26,6 +27,13 @@ class TypeLowering:
         self._fields: dict[model.StructLikeType, tuple[model.FieldType, ...]] = {}
         self._data: dict[model.Type, dt.DataType] = {}
         self._offsets: dict[model.Type, dict[str, tuple[int, model.Type]]] = {}
+
+    def refused(self, message: str, type_: model.Type) -> Abandoned:
+        """Report that a type is not supported; to be raised."""
+        declaration = getattr(type_, "declaration", None)
+        span = declaration.name.span if declaration is not None else None
+        self._diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, message, span)
+        return Abandoned(message)
 
     # -- structure
 
@@ -121,7 +129,7 @@ class TypeLowering:
             elif isinstance(resolved, model.StructLikeType | model.TupleType):
                 result += self._flatten(resolved, f"{prefix}{name}.")
             else:
-                raise TypeError(f"{member} in a header")
+                raise self.refused(f"a header cannot hold a field of type {member} on this target", type_)
         return result
 
     def field_offset(self, type_: model.Type, name: str) -> tuple[int, model.Type]:
