@@ -286,10 +286,14 @@ class ExtractStack:
 
 @dataclass(frozen=True, slots=True)
 class ExtractUnionStack:
-    """Extracts one member of the next union of a stack; `headers` are that member in each element."""
+    """Extracts one member of the next union of a stack; `headers` are that member in each element.
+
+    `bits` is the length of its variable-length field, if it has one.
+    """
 
     stack: str
     headers: tuple[str, ...]
+    bits: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

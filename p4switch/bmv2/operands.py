@@ -282,9 +282,10 @@ class Operands:
         if arg.type == "string":
             return model.Text(str(arg.value))
         if arg.type in ("parameters_vector", "field_list"):
-            if not isinstance(arg.value, list):
+            values = arg.value or []  # p4c writes an empty vector as an empty object
+            if not isinstance(values, list):
                 raise JsonError(where, f"{arg.type!r} needs a list")
-            return model.Vector(tuple(self.expr(where, self.operand(where, item), params) for item in arg.value))
+            return model.Vector(tuple(self.expr(where, self.operand(where, item), params) for item in values))
         return self.expr(where, arg, params)
 
     def parser_op(self, where: str, op: doc.ParserOpDoc) -> model.ParserOp:
@@ -321,6 +322,7 @@ class Operands:
         raise JsonError(where, "this parser operation is not supported")
 
     def _extract(self, where: str, op: doc.ParserOpDoc, first: doc.TypeValue) -> model.ParserOp:
+        headers: tuple[str, ...] = ()
         if first.type == "regular":
             if first.value not in self.headers:
                 raise JsonError(where, f"unknown header {first.value!r}")
@@ -329,16 +331,18 @@ class Operands:
             header_type = self.stack(where, first.value).type
         elif first.type == "union_stack" and isinstance(first.value, list) and len(first.value) == 2:
             headers = self._union_members(where, first.value[0], first.value[1])
-            if op.op == "extract_VL":
-                raise JsonError(where, "a variable-length member of a header union stack is not supported")
-            return model.ExtractUnionStack(first.value[0], headers)
+            header_type = self.headers[headers[0]].type
         else:
             raise JsonError(where, f"extract type {first.type!r} is not supported")
         if op.op == "extract_VL":
             if header_type.varlen is None:
                 raise JsonError(where, f"header type {header_type.name!r} has no variable-length field")
             bits = self.expr(where, self.operand(where, op.parameters[1]), ())
+            if first.type == "union_stack":
+                return model.ExtractUnionStack(first.value[0], headers, bits)
             return model.ExtractVarlen(first.value, first.type == "stack", bits)
         if header_type.varlen is not None:
             raise JsonError(where, f"header type {header_type.name!r} has a variable-length field: needs 'extract_VL'")
+        if first.type == "union_stack":
+            return model.ExtractUnionStack(first.value[0], headers)
         return model.ExtractStack(first.value) if first.type == "stack" else model.Extract(first.value)

@@ -84,18 +84,26 @@ class ParserCode:
         out = self.out
         code = Expressions(self.layout, out, where)
         match op:
-            case model.Extract(header):
-                self._extract(code, self.program.headers[header].type, self.layout.header(header))
-                set_valid(code, self.program.headers[header], True)
+            case model.Extract(name):
+                self._extract(code, self.program.headers[name].type, self.layout.header(name))
+                set_valid(code, self.program.headers[name], True)
             case model.ExtractStack(stack):
                 path = self._next_of_stack(stack)
                 self._extract(code, self.program.stacks[stack].type, path)
                 out.line(f"{path}.valid = 1;")
                 out.line(f"{self.layout.next_index(stack)}++;")
-            case model.ExtractUnionStack(stack, headers):
-                self._extract_union(code, stack, headers)
+            case model.ExtractUnionStack(stack, headers, bits):
+                self._extract_union(code, stack, headers, bits)
             case model.ExtractVarlen(target, stack, bits):
-                self._extract_varlen(code, target, stack, bits)
+                if stack:
+                    path = self._next_of_stack(target)
+                    self._extract_varlen(code, self.program.stacks[target].type, path, bits)
+                    out.line(f"{path}.valid = 1;")
+                    out.line(f"{self.layout.next_index(target)}++;")
+                else:
+                    header = self.program.headers[target]
+                    self._extract_varlen(code, header.type, self.layout.header(target), bits)
+                    set_valid(code, header, True)
             case model.SetField(target, value):
                 self._lookahead_check(value)
                 path = (
@@ -133,14 +141,18 @@ class ParserCode:
         self.out.line(f"p += {size};")
         self.out.line(f"left -= {size};")
 
-    def _extract_union(self, code: Expressions, stack: str, headers: tuple[str, ...]) -> None:
+    def _extract_union(self, code: Expressions, stack: str, headers: tuple[str, ...], bits: model.Expr | None) -> None:
         """Into the next union of a stack: which header that is, is known at run time only."""
         following = self.layout.next_index(stack)
         with self.out.block(f"switch ({following})"):
             for index, name in enumerate(headers):
                 self.out.line(f"case {index}:")
                 with self.out.block():
-                    self._extract(code, self.program.headers[name].type, self.layout.header(name))
+                    header_type, path = self.program.headers[name].type, self.layout.header(name)
+                    if bits is None:
+                        self._extract(code, header_type, path)
+                    else:
+                        self._extract_varlen(code, header_type, path, bits)
                     set_valid(code, self.program.headers[name], True)
                     self.out.line("break;")
             self.out.line("default:")
@@ -148,12 +160,8 @@ class ParserCode:
                 self._error("StackOutOfBounds")
         self.out.line(f"{following}++;")
 
-    def _extract_varlen(self, code: Expressions, target: str, stack: bool, bits: model.Expr) -> None:
+    def _extract_varlen(self, code: Expressions, header_type: model.HeaderType, path: str, bits: model.Expr) -> None:
         out = self.out
-        if stack:
-            header_type, path = self.program.stacks[target].type, self._next_of_stack(target)
-        else:
-            header_type, path = self.program.headers[target].type, self.layout.header(target)
         varlen = header_type.varlen
         assert varlen is not None
         length = out.temp("uint32_t", f"(uint32_t){code.bits(bits, 0, 32)}")
@@ -167,11 +175,6 @@ class ParserCode:
         size = out.temp("uint32_t", extract_varlen(code, header_type, path, "p", length))
         out.line(f"p += {size};")
         out.line(f"left -= {size};")
-        if stack:
-            out.line(f"{path}.valid = 1;")
-            out.line(f"{self.layout.next_index(target)}++;")
-        else:
-            set_valid(code, self.program.headers[target], True)
 
     def _lookahead_check(self, value: model.Expr) -> None:
         if isinstance(value, model.Lookahead):
