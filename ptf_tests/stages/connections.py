@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
 
+from kulvert.targets import TICK_SECONDS
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
@@ -22,7 +24,6 @@ from ptf_tests.packets import (
 )
 
 _LONGEST_WAIT = 8.0
-_TICK = 1.05
 _WAYS = 8
 
 
@@ -63,7 +64,8 @@ class ConnectionTest(NodeTest):
         """Wait until a timeout has surely passed, or skip the test if the target's is long."""
         if timeout > _LONGEST_WAIT:
             self.skipTest(f"a timeout of {timeout:g} s is too long to wait for; the profile `small` has short ones")
-        time.sleep(timeout + 2 * _TICK)
+        ticks = math.ceil(timeout / TICK_SECONDS) + 1  # the tick that a packet comes in counts whole
+        time.sleep(ticks * TICK_SECONDS + 0.1)
 
 
 class TcpConnectionLives(ConnectionTest):
@@ -391,6 +393,8 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
             known = self.sent_by(POD_A, src, dst, "udp")
             self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+            answer = self.sent_by(POD_B, dst, src, "udp")
+            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
             for twin_src, twin_dst in self._twins(src, dst, family):
                 self._show_apart(twin_src, twin_dst, family)
             self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "the known one")
