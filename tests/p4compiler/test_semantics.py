@@ -1,0 +1,156 @@
+"""Compiled programs do what P4 says: packets through the native switch.
+
+The packet is two headers of a (8 bits), b (8 bits), c (16 bits); the ingress under test works on them and sends the packet
+back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from p4switch.native.dataplane import NativeDataplane
+from tests.p4compiler.programs import compile_source, v1model
+
+PORT = 1
+
+
+@pytest.fixture
+def switch() -> Iterator[NativeDataplane]:
+    dataplane = NativeDataplane()
+    yield dataplane
+    dataplane.close()
+
+
+def headers(*fields: int) -> bytes:
+    """a, b, c of h, then of g."""
+    out = b""
+    for a, b, c in (fields[:3], fields[3:]):
+        out += bytes((a, b)) + c.to_bytes(2, "big")
+    return out
+
+
+Case = tuple[str, str, tuple[int, ...], tuple[int, ...]]
+"""Declarations, ingress, packet in, packet out."""
+
+CASES: dict[str, Case] = {
+    "copies_in_and_out": (
+        "void swap(inout bit<8> x, inout bit<8> y) { bit<8> t = x; x = y; y = t; }",
+        "apply { swap(hdr.h.a, hdr.g.b); swap(hdr.h.c[15:8], hdr.h.c[7:0]); }",
+        (1, 2, 0x0304, 5, 6, 7),
+        (6, 2, 0x0403, 5, 1, 7),
+    ),
+    "evaluates_from_left_to_right": (
+        "bit<8> bump(inout bit<8> v) { v = v + 1; return v; }",
+        "apply { hdr.h.b = hdr.h.a + bump(hdr.h.a); hdr.g.a = bump(hdr.g.b) - bump(hdr.g.b); }",
+        (3, 0, 0, 0, 9, 0),
+        (4, 7, 0, 255, 11, 0),
+    ),
+    "stops_where_the_answer_is_known": (
+        "bool touch(inout bit<8> v) { v = v + 1; return true; }",
+        "apply { m.f = hdr.h.a == 1 && touch(hdr.h.b); m.f = hdr.h.a == 0 || touch(hdr.g.b); }",
+        (0, 5, 0, 0, 5, 0),
+        (0, 5, 0, 0, 5, 0),
+    ),
+    "wraps_and_keeps_signs": (
+        "",
+        """apply {
+            hdr.h.a = hdr.h.a + 10;
+            int<8> s = (int<8>)hdr.h.b;
+            s = s >> 2;
+            hdr.h.b = (bit<8>)s;
+            if ((int<8>)hdr.g.a < 0) { hdr.g.b = 1; }
+            hdr.g.c = (bit<16>)(bit<8>)(0 - hdr.g.a);
+            hdr.h.c = hdr.h.c |+| 0xff00;
+        }""",
+        (250, 0xF0, 0x0200, 0xFF, 0, 0),
+        (4, 0xFC, 0xFFFF, 0xFF, 1, 1),
+    ),
+    "shifts_by_anything": (
+        "",
+        "apply { hdr.h.c = hdr.h.c << hdr.h.a; hdr.g.c = hdr.g.c >> hdr.g.b; }",
+        (200, 0, 0xFFFF, 0, 3, 0x8000),
+        (200, 0, 0, 0, 3, 0x1000),
+    ),
+    "returns_from_the_middle": (
+        "control inner(inout bit<8> v) { apply { if (v == 3) { return; } v = v + 1; } }",
+        "inner() i; apply { i.apply(hdr.h.a); i.apply(hdr.g.a); hdr.h.b = 9; }",
+        (3, 0, 0, 4, 0, 0),
+        (3, 9, 0, 5, 0, 0),
+    ),
+    "exits_with_copies_out": (
+        "",
+        "action stop(inout bit<8> v) { v = 7; if (hdr.g.a == 1) { exit; } v = 8; } apply { stop(hdr.h.a); hdr.h.b = 1; }",
+        (0, 0, 0, 1, 0, 0),
+        (7, 0, 0, 1, 0, 0),
+    ),
+    "loops": (
+        "",
+        """apply {
+            for (bit<8> k = 0; k < 10; k = k + 1) {
+                if (k == 3) { continue; }
+                if (k == 6) { break; }
+                hdr.h.a = hdr.h.a + k;
+            }
+            for (bit<8> k in 250 .. 255) { hdr.h.b = hdr.h.b + 1; }
+        }""",
+        (0, 0, 0, 0, 0, 0),
+        (12, 6, 0, 0, 0, 0),
+    ),
+    "const_entries_choose": (
+        "",
+        """
+        action put(bit<8> v) { hdr.h.b = v; }
+        table t {
+            key = { hdr.h.a : ternary; hdr.h.c : range; }
+            actions = { put; }
+            default_action = put(1);
+            const entries = { (1 &&& 0x0f, 5 .. 9): put(2); (1 &&& 0x01, _): put(3); }
+        }
+        apply { switch (t.apply().action_run) { put: { hdr.g.b = hdr.h.b; } } }
+        """,
+        (0x31, 0, 10, 0, 0, 0),
+        (0x31, 3, 10, 0, 3, 0),
+    ),
+    "an_index_outside_writes_nothing": (
+        "",
+        "apply { hdr.s[hdr.h.a].v = 1; hdr.s[hdr.h.a].setValid(); hdr.h.b = 1; }",
+        (200, 0, 0, 0, 0, 0),
+        (200, 1, 0, 0, 0, 0),
+    ),
+    "headers_are_values": (
+        "",
+        """
+        h_t spare;
+        apply {
+            spare = hdr.h;
+            hdr.h = hdr.g;
+            hdr.g = spare;
+            if (spare == hdr.g && hdr.h != hdr.g) { hdr.h.c = 0xffff; }
+            hdr.g = { hdr.g.b, hdr.g.a, 1 };
+        }
+        """,
+        (1, 2, 3, 4, 5, 6),
+        (4, 5, 0xFFFF, 2, 1, 1),
+    ),
+    "conditions_in_actions": (
+        "",
+        """
+        action work() { if (hdr.h.a > 5) { hdr.h.b = 1; } else if (hdr.h.a > 2) { hdr.h.b = 2; return; } hdr.h.c = 3; }
+        table t { actions = { work; } default_action = work(); }
+        apply { t.apply(); }
+        """,
+        (4, 0, 0, 0, 0, 0),
+        (4, 2, 0, 0, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name: str, switch: NativeDataplane, tmp_path: Path) -> None:
+    declarations, ingress, before, after = CASES[name]
+    compiled = compile_source(v1model(ingress, declarations), tmp_path)
+    switch.load(compiled.document.serialize().encode())
+    assert switch.inject(PORT, headers(*before) + b"rest") == [(0, headers(*after) + b"rest")]
