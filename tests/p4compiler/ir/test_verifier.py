@@ -71,7 +71,12 @@ def unknown_action(program: Program) -> Program:
 def default_without_its_argument(program: Program) -> Program:
     table = program.objects.tables[0]
     changed = ob.Table(
-        *(getattr(table, name) for name in ("span", "name", "annotations", "hidden", "keys", "actions")),
+        table.span,
+        table.name,
+        table.annotations,
+        table.hidden,
+        keys=table.keys,
+        actions=table.actions,
         default=ob.ActionCall(table.actions[0].action, ()),
         default_is_const=False,
         size=1,
