@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from controlplane.attachments import Attachments
 from controlplane.desired.derive import Derivation
 from controlplane.desired.inputs import Problem, Settings
+from controlplane.kube.objects import ObjectRef
 from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
 from controlplane.p4rt.session import NotPrimaryError, Session, SessionError, Target
@@ -61,6 +62,7 @@ class Reconciler:
         self._changes = store.follow()
         self._attachments: Attachments | None = None
         self._woken = asyncio.Event()
+        self._node = ObjectRef("Node", "", settings.node_name)
         self._reported: set[Problem] = set()
         self._last_error = ""
         self._not_ready = "not connected to the switch yet"
@@ -229,6 +231,10 @@ class Reconciler:
         written = await self.synchronizer.synchronize_all(session)
         seconds = time.monotonic() - started
         self._book(written, seconds, kind)
+        if kind == "full" and self._store.get(self._node) is None:
+            log.warning(
+                "%s is not known: without its addresses, policies hold for the node's own traffic too", self._node
+            )
         if kind == "full" or written.total:
             log.info("the switch is in step: %d entities, %s, in %.2f s", self.synchronizer.installed, written, seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class Session:
         self.is_primary = False
         self.lost: str | None = None
         self.changed = asyncio.Event()
-        self._outgoing: asyncio.Queue[p4r.StreamMessageRequest] = asyncio.Queue()
+        self._stream: grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResponse] | None = None
         self._channel: grpc.aio.Channel | None = None
         self._reader: asyncio.Task[None] | None = None
         self._take_over: asyncio.Task[None] | None = None
@@ -93,8 +94,12 @@ class Session:
                 await asyncio.wait_for(self._channel.channel_ready(), _CONNECT_SECONDS)
             except TimeoutError:
                 raise SessionError(f"cannot reach the switch at {self._target.address}") from None
-            self._ask()
-            self._reader = asyncio.create_task(self._read_stream(), name="p4runtime-stream")
+            open_stream: Any = (
+                self._stub.StreamChannel
+            )  # without an iterator of requests, which the type stubs insist on
+            self._stream = stream = open_stream()
+            self._reader = asyncio.create_task(self._read_stream(stream), name="p4runtime-stream")
+            await self._ask()
             try:
                 await asyncio.wait_for(self._answered.wait(), _CONNECT_SECONDS)
             except TimeoutError:
@@ -114,6 +119,8 @@ class Session:
     async def close(self) -> None:
         """End the session; the switch keeps what it has."""
         self._lose("the session was closed")
+        if self._stream is not None:
+            self._stream.cancel()
         tasks = [task for task in (self._reader, self._take_over) if task is not None]
         for task in tasks:
             task.cancel()
@@ -148,25 +155,34 @@ class Session:
 
     # -- arbitration (P4Runtime specification, "Client Arbitration and Controller Replication")
 
-    def _ask(self) -> None:
+    async def _ask(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._target.device_id
         request.arbitration.election_id.low = self._election_id & (1 << 64) - 1
         request.arbitration.election_id.high = self._election_id >> 64
-        self._outgoing.put_nowait(request)
+        if self._stream is not None:
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader learns why
+                await self._stream.write(request)
 
-    async def _requests(self) -> AsyncIterator[p4r.StreamMessageRequest]:
-        while True:
-            yield await self._outgoing.get()
-
-    async def _read_stream(self) -> None:
+    async def _read_stream(
+        self, stream: grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResponse]
+    ) -> None:
         try:
-            async for response in self._stub.StreamChannel(self._requests()):
+            while isinstance(response := await stream.read(), p4r.StreamMessageResponse):
                 kind = response.WhichOneof("update")
                 if kind == "arbitration":
                     self._on_arbitration(response.arbitration)
                 elif kind == "error":
                     log.warning("the switch reports a stream error: %s", response.error.message)
+            code = await stream.code()
+            if code is not grpc.StatusCode.OK:
+                raise grpc.aio.AioRpcError(
+                    code,
+                    grpc.aio.Metadata(),
+                    grpc.aio.Metadata(),
+                    details=await stream.details(),
+                    debug_error_string=None,
+                )
             self._lose(f"the switch at {self._target.address} closed the session")
         except grpc.aio.AioRpcError as error:
             self._lose(self._explain_stream(error))
@@ -205,7 +221,7 @@ class Session:
         await asyncio.sleep(_TAKE_OVER_SECONDS)
         self._election_id = max(self._election_id, highest + 1)
         log.info("no controller is primary; asking with election id %d", self._election_id)
-        self._ask()
+        await self._ask()
 
     # -- calls
 
@@ -225,6 +241,8 @@ class Session:
         text = f"{what}: {error.code().name}: {error.details()}"
         if error.code() is grpc.StatusCode.PERMISSION_DENIED:
             return NotPrimaryError(text)
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return SessionError(f"the switch at {self._target.address} has gone: {error.details()}")
         return SessionError(text)
 
     async def pipeline_cookie(self) -> int | None:
