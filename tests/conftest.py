@@ -1,26 +1,19 @@
-"""Options and fixtures of all tests."""
+"""What every test gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from collections.abc import Iterator
 
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-goldens", action="store_true", help="write what the golden tests find, instead of comparing"
-    )
+@pytest.fixture(autouse=True)
+def keep_recursion_limit() -> Iterator[None]:
+    """The compiler raises Python's recursion limit for the process that it runs in; the next test gets its own again.
 
-
-@pytest.fixture
-def compare_golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """Compares a text with a golden file, or writes the file if `--update-goldens` was given."""
-
-    def compare(path: Path, text: str) -> None:
-        if request.config.getoption("--update-goldens"):
-            path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8")
-
-    return compare
+    C code that guards its nesting by that limit (msgspec's decoder) would overflow its stack.
+    """
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)

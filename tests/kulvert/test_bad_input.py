@@ -168,7 +168,9 @@ def test_a_p4info_that_is_none_is_named(pipeline: Path, tmp_path: Path) -> None:
 def test_an_attachments_file_with_a_mistake_has_its_line(pipeline: Path, tmp_path: Path) -> None:
     attachments = tmp_path / "ports.yaml"
     attachments.write_text("pods:\n  - name: a\n    port: 9000\n    mac: 02:00:00:00:00:01\n")
-    assert_clear(run_kulvert(_controller(pipeline, "--attachments", str(attachments), "--once")), "ports.yaml:3", "port")
+    assert_clear(
+        run_kulvert(_controller(pipeline, "--attachments", str(attachments), "--once")), "ports.yaml:3", "port"
+    )
 
 
 def test_one_malformed_manifest_is_named_and_stops_no_other(pipeline: Path, tmp_path: Path) -> None:
