@@ -57,7 +57,7 @@ ptf: $(VENV)/.ready-test  ## The pipeline's packet tests: TARGET=native|bmv2 COM
 	@$(BIN)/python -m ptf_tests.run --target $(TARGET) --compiler $(COMPILER) --ports $(PORTS)
 
 golden: $(VENV)/.ready-test  ## Write the golden files anew; review their diff as code
-	@$(BIN)/python -m pytest --update-golden $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --update-goldens $(PYTEST_ARGS)
 	@git --no-pager diff --stat -- tests
 
 bench: $(VENV)/.ready-test  ## Measure beside p4c and BMv2, where they are on the PATH, into bench/RESULTS.md
