@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.nesting import room_for_nesting
 from p4compiler.options import USAGE, Options, UsageError, parse_arguments
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 DEBUG_VARIABLE = "KULVERT_DEBUG"
-RECURSION_LIMIT = 12_000
-"""Deep nesting of the source goes as deep in the compiler; the phases refuse what is deeper."""
 
 
 class _Stopped(Exception):
@@ -60,7 +59,7 @@ class _Compilation:
 
     def run(self) -> int:
         try:
-            with _quick_memory():
+            with _quick_memory(), room_for_nesting():
                 self._compile()
         except _Stopped:
             pass
@@ -185,7 +184,7 @@ class _Compilation:
         with self._in("writing the BMv2 JSON"):
             from p4compiler.backends.bmv2.generate import generate_document
 
-            document = generate_document(program, self._diagnostics)
+            document = generate_document(program, self._diagnostics, self._options.emit_externs)
         if self._options.output is not None:
             _write(self._options.output, document.serialize().encode())
 
@@ -220,12 +219,10 @@ def _write(path: str, data: bytes) -> None:
 @contextmanager
 def _quick_memory() -> Iterator[None]:
     """One compilation makes many objects and few cycles: collecting them in between costs more than it gives."""
-    was_enabled, limit = gc.isenabled(), sys.getrecursionlimit()
+    was_enabled = gc.isenabled()
     gc.disable()
-    sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
     try:
         yield
     finally:
-        sys.setrecursionlimit(limit)
         if was_enabled:
             gc.enable()

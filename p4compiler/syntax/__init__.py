@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from p4compiler.nesting import room_for_nesting
+
 if TYPE_CHECKING:
     from p4compiler.diagnostics import Diagnostics
     from p4compiler.syntax import ast
 
 
+@room_for_nesting()
 def parse_file(
     path: str,
     include_dirs: Sequence[str],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import NoReturn
 
 from p4compiler.diagnostics import Diagnostics, Kind, Note
@@ -27,9 +26,6 @@ MAX_DEPTH = 400
 MAX_CHAIN = 4000
 """How many operands a chain like a + b + c … may have (it becomes a tree as deep as the chain is long)."""
 
-RECURSION_LIMIT = 60_000
-"""Python's own limit must not be met before ours: a level of nesting takes up to a dozen calls in each phase."""
-
 
 class SyntaxAbort(Exception):
     """The construct at hand cannot be parsed; the error was reported. Caught where parsing can go on."""
@@ -45,8 +41,6 @@ class Cursor:
     """
 
     def __init__(self, tokens: Tokens, diagnostics: Diagnostics) -> None:
-        if sys.getrecursionlimit() < RECURSION_LIMIT:
-            sys.setrecursionlimit(RECURSION_LIMIT)
         self.tokens = tokens
         self.kinds = tokens.kinds
         self.texts = tokens.texts

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from p4compiler.collector import without_collection
 from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.nesting import room_for_nesting
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
 from p4compiler.types.declarations import Declarations
 
 
+@room_for_nesting()
 def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProgram:
     """Check the whole program and find out everything that `CheckedProgram` holds.
 
