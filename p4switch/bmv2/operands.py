@@ -195,6 +195,8 @@ class Operands:
         self, where: str, value: dict[str, Any], params: tuple[model.ActionParam, ...], depth: int
     ) -> model.Expr:
         op = value.get("op")
+        if not isinstance(op, str):
+            raise JsonError(where, f"{op!r} is not an operation")
 
         def child(name: str) -> model.Expr:
             return self.expr(where, self.operand(where, value.get(name)), params, depth + 1)
@@ -276,7 +278,7 @@ class Operands:
 
     def _argument(self, where: str, arg: doc.TypeValue, params: tuple[model.ActionParam, ...]) -> model.Argument:
         if arg.type in self.objects:
-            if arg.value not in self.objects[arg.type]:
+            if not isinstance(arg.value, str) or arg.value not in self.objects[arg.type]:
                 raise JsonError(where, f"unknown {arg.type.removesuffix('_array')} {arg.value!r}")
             return model.ObjectRef(arg.type, arg.value)
         if arg.type == "string":
@@ -324,7 +326,7 @@ class Operands:
     def _extract(self, where: str, op: doc.ParserOpDoc, first: doc.TypeValue) -> model.ParserOp:
         headers: tuple[str, ...] = ()
         if first.type == "regular":
-            if first.value not in self.headers:
+            if not isinstance(first.value, str) or first.value not in self.headers:
                 raise JsonError(where, f"unknown header {first.value!r}")
             header_type = self.headers[first.value].type
         elif first.type == "stack":

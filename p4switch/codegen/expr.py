@@ -372,7 +372,7 @@ class Expressions:
                 return f"({self.boolean(cond)} ? {self.boolean(left)} : {self.boolean(right)})"
             case model.Binary("==" | "!=" as op, left, right) if _is_header(left):
                 return self._compare_headers(op, left, right)
-            case model.Binary("==" | "!=" as op, left, right) if _is_bool(left):
+            case model.Binary("==" | "!=" as op, left, right) if is_boolean(left):
                 return f"({self.boolean(left)} {op} {self.boolean(right)})"
             case model.Binary(op, left, right):
                 return self.compare(op, left, right)
@@ -496,7 +496,8 @@ def _is_header(expr: model.Expr) -> bool:
     return isinstance(expr, model.HeaderRef | model.StackElement)
 
 
-def _is_bool(expr: model.Expr) -> bool:
+def is_boolean(expr: model.Expr) -> bool:
+    """Whether an expression yields a Boolean rather than a data value."""
     match expr:
         case model.BoolConst():
             return True
@@ -505,5 +506,5 @@ def _is_bool(expr: model.Expr) -> bool:
         case model.Binary(op, _, _):
             return op in ("==", "!=", "<", "<=", ">", ">=", "and", "or")
         case model.Ternary(_, left, _):
-            return _is_bool(left)
+            return is_boolean(left)
     return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from p4switch.bmv2 import model
 from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.errors import UnsupportedError
-from p4switch.codegen.expr import Expressions
+from p4switch.codegen.expr import Expressions, is_boolean
 from p4switch.codegen.headers import copy_field, header_bytes, set_valid, store
 from p4switch.codegen.layout import Layout, ctype, limbs
 from p4switch.codegen.writer import Writer, c_string
@@ -100,6 +100,8 @@ def _data(place: Place, primitive: model.Primitive, index: int) -> model.Expr:
         raise _bad(place, primitive, index, "a value")
     if isinstance(arg, model.BoolConst):
         return model.Const(int(arg.value))
+    if is_boolean(arg):
+        return model.Unary("b2d", arg)
     if isinstance(arg, model.HeaderRef | model.StackRef | model.UnionRef | model.StackElement):
         raise _bad(place, primitive, index, "a value")
     return arg

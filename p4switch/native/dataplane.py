@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes as c
+import logging
 import os
 import struct
 import threading
@@ -30,6 +31,8 @@ from p4switch.dataplane import (
 from p4switch.native import library as lib
 from p4switch.native.compiler import Build, build
 from p4switch.native.objects import Objects, ProfileInfo, TableInfo
+
+_LOG = logging.getLogger(__name__)
 
 DROP_PORT = 511
 _ENTRY_HEAD = struct.Struct("<IIiIQQ")
@@ -95,8 +98,11 @@ class NativeDataplane:
 
     def load(self, bmv2_json: bytes) -> None:
         self._check_open()
-        program = load_program(bmv2_json)
-        text = generate(program)
+        try:
+            program = load_program(bmv2_json)
+            text = generate(program)
+        except RecursionError:
+            raise DataplaneError(Status.INVALID_ARGUMENT, "BMv2 JSON: an expression is nested too deeply") from None
         with self._lock:
             self._check_open()
             shared = lib.open_object(build(Build("pipeline", text=text)))
@@ -670,7 +676,7 @@ class NativeDataplane:
             if code == 1:
                 frame = lib.take(self._lib, data, length.value)
                 if self._packet_in is not None:
-                    self._packet_in(frame)
+                    _deliver("packet-in", self._packet_in, frame)
 
     def _deliver_digests(self) -> None:
         number, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()
@@ -681,7 +687,7 @@ class NativeDataplane:
                 sample = lib.take(self._lib, data, length.value)
                 loaded = self._loaded
                 if self._on_digest is not None and loaded is not None:
-                    self._on_digest(loaded.objects.digests[number.value], sample)
+                    _deliver("digest", self._on_digest, loaded.objects.digests[number.value], sample)
 
     def close(self) -> None:
         with self._lock:
@@ -697,6 +703,14 @@ class NativeDataplane:
         if self._loaded is not None:
             _ctypes.dlclose(self._loaded.shared._handle)
             self._loaded = None
+
+
+def _deliver(what: str, handler: Callable[..., None], *args: object) -> None:
+    """Calls a handler; its failure is logged and must not end the thread that delivers."""
+    try:
+        handler(*args)
+    except Exception:
+        _LOG.exception("the handler of a %s failed", what)
 
 
 def _action(kind: int, ident: int, name: str, args: bytes) -> TableAction:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from p4switch.bmv2.loader import load
 from p4switch.codegen.program import generate
 from p4switch.dataplane import Status
 from tests.p4switch.bmv2_builder import Document, Json, assign, hexstr, op, ref
+from tests.p4switch.compiled import compiled
 
 
 def document() -> Json:
@@ -134,6 +137,40 @@ CASES: dict[str, tuple[Callable[[Json], Any], str]] = {
         "table 'ingress.t'.*0 fields, the key 1",
     ),
 }
+
+
+ODD_VALUES: list[Any] = [None, 0, -1, 2**70, "", "x", "0x", "-0x1", [], {}, [[]], True, 1.5, ref("h", "x"), hexstr(1)]
+
+
+def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every node of a document."""
+    if path:
+        yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from paths(child, (*path, key))
+
+
+def test_a_mutated_document_is_refused_or_taken_but_never_crashes() -> None:
+    rng = random.Random(3)
+    base = json.loads(compiled("packets"))
+    places = [path for path in paths(base) if "source_info" not in path]
+    refused = 0
+    for _ in range(400):
+        made = json.loads(json.dumps(base))
+        *way, last = rng.choice(places)
+        node = functools.reduce(lambda at, key: at[key], way, made)
+        if rng.random() < 0.4:
+            del node[last]
+        elif rng.random() < 0.7:
+            node[last] = rng.choice(ODD_VALUES)
+        else:
+            node[last] = functools.reduce(lambda at, key: at[key], rng.choice(places), base)
+        try:
+            generate(load(json.dumps(made).encode()))
+        except JsonError:
+            refused += 1
+    assert refused > 200
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from p4switch.dataplane import Counter, DataplaneError, Status
+from p4switch.dataplane import Counter, Dataplane, DataplaneError, Status
 from p4switch.native import NativeDataplane
 from tests.p4switch.compiled import compiled
 
@@ -171,6 +171,11 @@ def test_packets_to_and_from_the_controller(dataplane: NativeDataplane) -> None:
     dataplane.set_multicast_group(6, [(CPU, 0)])
     dataplane.packet_out(order(2, 6))
     assert arrived.get(timeout=10)[:14] == order(2, 6)[:14]
+
+
+def test_the_protocol_of_the_seam_is_kept(dataplane: NativeDataplane) -> None:
+    seam: Dataplane = dataplane  # checked by mypy
+    assert seam.ports() == []
 
 
 def test_errors_name_the_object() -> None:
