@@ -8,44 +8,52 @@ left to be replaced, under new numbers, so that no entry changes its meaning on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 
 from controlplane.desired.entities import ActionCall, ActionProfileMember, Entity, TableEntry
 from controlplane.p4rt.allocate import Allocator, Slot, Space, group_space, member_space
-from controlplane.p4rt.codec import Codec, WireEntity
+from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity
 from p4base import bytestring
 
 
-def recover(desired: Iterable[Entity], installed: Mapping[bytes, WireEntity], codec: Codec) -> None:
-    """Give the allocator the numbers that the switch has already; every other number found there is kept out of use."""
-    allocator = codec.allocator
-    allocator.clear()
+def recover(desired: Iterable[Entity], installed: Mapping[bytes, WireEntity], codec: Codec) -> Iterator[None]:
+    """Give the allocator the numbers that the switch has already; every other number found there is kept out of use.
+
+    To be run to its end; it yields now and then, so that a caller on an event loop can look after other things. What does
+    not fit the P4Info is passed over here and reported when it is encoded.
+    """
+    codec.allocator.clear()
     symbolic: list[TableEntry] = []
     members: list[ActionProfileMember] = []
     carriers: dict[tuple[str, int, int], set[Space]] = {}
     for entity in desired:
-        if isinstance(entity, TableEntry):
-            if any(True for _ in codec.slots(entity)):
-                symbolic.append(entity)
+        yield
+        try:
+            slots = list(codec.slots(entity))
+            _note_carriers(entity, codec, carriers)
+        except PipelineMismatchError:
+            continue
+        if isinstance(entity, TableEntry) and slots:
+            symbolic.append(entity)
         elif isinstance(entity, ActionProfileMember):
             members.append(entity)
-        _note_carriers(entity, codec, carriers)
     while True:
         waiting: list[TableEntry] = []
-        known = 0
         for entry in symbolic:
             if not codec.key_is_known(entry):
                 waiting.append(entry)
                 continue
-            known += 1
-            found = installed.get(codec.encode_key(entry))
-            if found is not None:
-                _adopt_entry(entry, found, codec)
-        if not known or not waiting:
+            with contextlib.suppress(PipelineMismatchError):
+                found = installed.get(codec.encode_key(entry))
+                if found is not None:
+                    _adopt_entry(entry, found, codec)
+            yield
+        if len(waiting) in (0, len(symbolic)):
             break
         symbolic = waiting
-    _adopt_members(members, installed, codec)
-    _reserve(installed, carriers, codec, allocator)
+    yield from _adopt_members(members, installed, codec)
+    yield from _reserve(installed, carriers, codec, codec.allocator)
 
 
 def _adopt_entry(entry: TableEntry, found: WireEntity, codec: Codec) -> None:
@@ -65,7 +73,9 @@ def _adopt_entry(entry: TableEntry, found: WireEntity, codec: Codec) -> None:
 _Plain = tuple[int, int, tuple[tuple[int, bytes], ...]]
 
 
-def _adopt_members(members: list[ActionProfileMember], installed: Mapping[bytes, WireEntity], codec: Codec) -> None:
+def _adopt_members(
+    members: list[ActionProfileMember], installed: Mapping[bytes, WireEntity], codec: Codec
+) -> Iterator[None]:
     """A member is found again by its plain parameters; among equals, by which number could be its own."""
     hidden: dict[int, set[int]] = {}  # parameters that hold symbols, by action
     for member in members:
@@ -88,7 +98,7 @@ def _adopt_members(members: list[ActionProfileMember], installed: Mapping[bytes,
         ids = {item.name: item.id for item in action_info.params}
         plain = tuple(
             sorted(
-                (ids[param.name], bytestring.encode(param.value))
+                (ids.get(param.name, 0), bytestring.encode(param.value))
                 for param in member.action.params
                 if isinstance(param.value, int)
             )
@@ -96,6 +106,7 @@ def _adopt_members(members: list[ActionProfileMember], installed: Mapping[bytes,
         slots = {param_id: slot for _, param_id, slot in codec.param_slots(member.action)}
         for found in candidates.get((profile_id, action_info.preamble.id, plain), ()):
             _adopt_member(member, found, slots, codec)
+        yield
 
 
 def _adopt_member(member: ActionProfileMember, found: WireEntity, slots: dict[int, Slot], codec: Codec) -> None:
@@ -127,8 +138,9 @@ def _reserve(
     carriers: Mapping[tuple[str, int, int], set[Space]],
     codec: Codec,
     allocator: Allocator,
-) -> None:
+) -> Iterator[None]:
     for found in installed.values():
+        yield
         message = found.message
         action = None
         match message.WhichOneof("entity"):

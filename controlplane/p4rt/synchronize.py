@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
 _DOES_NOT_FIT = "does not fit"
+_SLICE = 500
 
 
 class Written(msgspec.Struct):
@@ -107,26 +109,28 @@ class Synchronizer:
         self._failed.clear()
         self._stale.clear()
         self._recount_uses()
-        try:
-            recover(self._ledger, installed, self.codec)
-        except PipelineMismatchError as error:
-            log.debug("numbers are not recovered: %s", error)
+        await _paced(recover(self._ledger, installed, self.codec))
         self._installed = {key: wire.body for key, wire in installed.items()}
         self._counts = {}
         for wire in installed.values():
             self._count(wire, +1)
         updates: list[Update] = []
         unwanted = dict(installed)
-        for entity in self._ledger:
-            wanted = self._encode(entity)
-            if wanted is not None:
-                unwanted.pop(wanted.key, None)
-                self._compare(wanted, entity, updates)
+        await _paced(self._compare_all(unwanted, updates))
         updates += [Update(UpdateType.DELETE, wire, None) for wire in unwanted.values()]
         written = await self._write(updates, session)
         if not self.has_failures:
             self.allocator.forget_reserved()
         return written
+
+    def _compare_all(self, unwanted: dict[bytes, WireEntity], updates: list[Update]) -> Iterator[None]:
+        """Compare the whole ledger; what is left in `unwanted` is nobody's."""
+        for entity in self._ledger:
+            wanted = self._encode(entity)
+            if wanted is not None:
+                unwanted.pop(wanted.key, None)
+                self._compare(wanted, entity, updates)
+            yield
 
     # -- by change
 
@@ -324,6 +328,13 @@ class Synchronizer:
         """Members and entries count towards their container's size; groups have none of their own."""
         if not wire.key.startswith(b"G"):
             self._counts[wire.container] = self._counts.get(wire.container, 0) + sign
+
+
+async def _paced(work: Iterator[None]) -> None:
+    """Do the work, and let the event loop have its turn between slices of some milliseconds."""
+    for number, _ in enumerate(work):
+        if number % _SLICE == _SLICE - 1:
+            await asyncio.sleep(0)
 
 
 def _capacities(index: P4InfoIndex) -> dict[int, int]:

@@ -311,6 +311,11 @@ def test_a_pipeline_that_lacks_a_table_is_named_and_the_rest_works() -> None:
             switch() as server,
             controller(server, make_store(SHOP), Pipeline(P4InfoIndex(info), pipeline.config)) as reconciler,
         ):
+            batches = len(server.batches)
+            async with controller(
+                server, make_store(SHOP), Pipeline(P4InfoIndex(info), pipeline.config), election_id=2
+            ):
+                assert len(server.batches) == batches, "the numbers of all the rest are recovered"
             assert {str(problem.ref) for problem in reconciler.problems} == {"Pod/shop/web", "Pod/shop/db"}
             assert all("uplink_source_table" in problem.message for problem in reconciler.problems)
             assert len(server.table("source_pod_table")) == 2
