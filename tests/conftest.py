@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,3 @@ def compare_golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None
         assert text == path.read_text(encoding="utf-8")
 
     return compare
-
-
-@pytest.fixture(autouse=True)
-def keep_recursion_limit() -> Iterator[None]:
-    """The compiler raises Python's recursion limit for the process that it runs in; the next test gets its own again.
-
-    C code that guards its nesting by that limit (msgspec's decoder) would overflow its stack.
-    """
-    limit = sys.getrecursionlimit()
-    yield
-    sys.setrecursionlimit(limit)
