@@ -19,6 +19,7 @@ output
   --p4runtime-entries-files FILES, --p4runtime-entries-file FILE
                                    write the program's table entries as a P4Runtime WriteRequest
   --p4v {16,p4-16}, --std p4-16    the language version (only P4_16 is understood)
+  --emit-externs                   take over externs unknown to v1model, for a switch with a module for them
   -a, --arch v1model, -b, --target bmv2
                                    the only architecture and target
 
@@ -58,9 +59,7 @@ _WITH_VALUE = {
 _IGNORED_WITH_VALUE = frozenset(
     {"-T", "--top4", "--dump", "--passes", "--excludeFrontendPasses", "--excludeMidendPasses"}
 )
-_IGNORED = frozenset(
-    {"--emit-externs", "--ndebug", "--parser-inline-opt", "--doNotEmitIncludes", "--disable-annotations", "--nocpp"}
-)
+_IGNORED = frozenset({"--ndebug", "--parser-inline-opt", "--doNotEmitIncludes", "--disable-annotations", "--nocpp"})
 _REFUSED = {
     "--toJSON": "the intermediate representation of p4c cannot be written; --dump-after PASS shows this compiler's own",
     "--fromJSON": "the intermediate representation of p4c cannot be read",
@@ -94,6 +93,7 @@ class Options:
     """Macros, beginning with the one by which programs know that they are compiled for BMv2."""
     undefines: list[str] = field(default_factory=list)
     preprocess_only: bool = False
+    emit_externs: bool = False
     verbose: bool = False
     show: str | None = None
     """`help` or `version`: say that and do nothing."""
@@ -140,6 +140,8 @@ def parse_arguments(argv: list[str]) -> Options:
             options.show = "help"
         elif name == "--version":
             options.show = "version"
+        elif name == "--emit-externs":
+            options.emit_externs = True
         elif name == "-E":
             options.preprocess_only = True
         elif name in ("-v", "--verbose"):

@@ -198,6 +198,15 @@ class Register(ControlPlaneObject):
 
 @final
 @node
+class ExternObject(ControlPlaneObject):
+    """An object of a type that v1model does not have; `attributes` are its constructor's arguments by name."""
+
+    type_name: str
+    attributes: tuple[tuple[str, int | str], ...]
+
+
+@final
+@node
 class DigestList(ControlPlaneObject):
     """What `digest` sends; named by its type."""
 

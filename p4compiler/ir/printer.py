@@ -216,6 +216,9 @@ def _extern_call(statement: st.Statement) -> str:
             return f'log_msg("{text}", {_list(values)})'
         case st.Assert(condition=condition, assumed=assumed):
             return f"{'assume' if assumed else 'assert'}({show(condition)})"
+        case st.CallExtern(object=extern_object, name=name, arguments=arguments):
+            shown = (show(a) if isinstance(a, ex.Expression) else print_header(a) for a in arguments)
+            return f"{f'{extern_object.name}.' if extern_object else ''}{name}({', '.join(shown)})"
         case st.Extract(header=header, varbit_width=width):
             return f"extract({print_header(header)}{'' if width is None else f', {show(width)}'})"
         case st.Advance(amount=amount):
@@ -264,6 +267,8 @@ def _objects(program: Program) -> Iterator[str]:
         yield f"direct_meter {direct_meter.unit.value} {direct_meter.name};"
     for register in objects.registers:
         yield f"register {register.name}[{register.size}];"
+    for extern in objects.externs:
+        yield f"extern {extern.type_name} {extern.name};"
     for value_set in objects.value_sets:
         yield f"value_set<{value_set.width}> {value_set.name}[{value_set.size}];"
     for action in objects.actions:

@@ -15,6 +15,7 @@ from p4compiler.ir.objects import (
     DigestList,
     DirectCounter,
     DirectMeter,
+    ExternObject,
     Meter,
     Register,
     Table,
@@ -138,6 +139,7 @@ class Objects:
     meters: tuple[Meter, ...] = ()
     direct_meters: tuple[DirectMeter, ...] = ()
     registers: tuple[Register, ...] = ()
+    externs: tuple[ExternObject, ...] = ()
     digests: tuple[DigestList, ...] = ()
     value_sets: tuple[ValueSet, ...] = ()
     controller_headers: tuple[ControllerHeader, ...] = ()

@@ -15,7 +15,7 @@ from p4compiler.node import node
 from p4compiler.source import Span
 
 if TYPE_CHECKING:
-    from p4compiler.ir.objects import Action, Counter, DirectCounter, DirectMeter, Meter, Register, Table
+    from p4compiler.ir.objects import Action, Counter, DirectCounter, DirectMeter, ExternObject, Meter, Register, Table
 
 Target = VariableValue | FieldValue
 """What can be assigned."""
@@ -318,6 +318,16 @@ class Assert(Statement):
 
     condition: Expression
     assumed: bool
+
+
+@final
+@node
+class CallExtern(Statement):
+    """A function, or a method of an object, that v1model does not have: for a switch with a module of its own."""
+
+    object: ExternObject | None
+    name: str
+    arguments: tuple[Expression | HeaderReference, ...]
 
 
 # -- only in parsers

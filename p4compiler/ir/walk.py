@@ -91,6 +91,8 @@ def expressions_of(statement: st.Statement) -> tuple[ex.Expression, ...]:
             return (length,)
         case st.LogMessage(values=values):
             return values
+        case st.CallExtern(arguments=arguments):
+            return tuple(a for a in arguments if isinstance(a, ex.Expression))
         case st.Advance(amount=amount):
             return (amount,)
         case st.Verify(condition=condition, error=error):

@@ -30,6 +30,10 @@ _IN = frozenset({ast.Direction.IN, ast.Direction.NONE})
 _OUT = frozenset({ast.Direction.OUT, ast.Direction.INOUT})
 
 
+MAX_CALL_DEPTH = 200
+MAX_INLINED = 20_000
+
+
 @dataclass(slots=True)
 class CopyOut:
     """To be assigned when the callee is done."""
@@ -151,14 +155,18 @@ class CallLowering(ExpressionLowering):
         assert isinstance(function, ast.Function)
         scope = Scope(f"{self.scope.name}.{function.name.text}")
         scope.types.update(self._type_bindings(function.prototype.type_parameters, call))
-        if self._depth() > 200:
-            raise self.session.refused(f"'{function.name.text}' calls itself", span, Kind.UNSUPPORTED)
+        self._count_call(function.name.text, span)
         copy_out = self.bind(call.parameters, call.parameter_types, call.arguments, scope, share=True, span=span)
         return_type = model.substitute(call.return_type, self.scope.types)
         return self.run(function.body, scope, return_type, copy_out, span)
 
-    def _depth(self) -> int:
-        return len(self.frames)
+    def _count_call(self, name: str, span: Span) -> None:
+        """Inlining must end: P4 has no recursion, and what is copied too often fits no target."""
+        self.session.inlined += 1
+        if len(self.frames) > MAX_CALL_DEPTH or self.action_depth > MAX_CALL_DEPTH:
+            raise self.session.refused(f"'{name}' calls itself, or calls go too deep", span, Kind.UNSUPPORTED)
+        if self.session.inlined > MAX_INLINED:
+            raise self.session.refused(f"more than {MAX_INLINED} calls would have to be inlined", span, Kind.OVERLIMIT)
 
     def _type_bindings(
         self, parameters: tuple[ast.TypeParameter, ...], call: ResolvedCall
@@ -169,6 +177,7 @@ class CallLowering(ExpressionLowering):
     def inline_action(self, call: ResolvedCall, span: Span) -> None:
         action = call.target
         assert isinstance(action, ast.Action)
+        self._count_call(action.name.text, span)
         self.note_called_action(action)
         scope = Scope(f"{self.scope.name}.{action.name.text}", self.action_parent(action))
         copy_out = self.bind(call.parameters, call.parameter_types, call.arguments, scope, share=False, span=span)

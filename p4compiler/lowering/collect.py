@@ -45,6 +45,7 @@ def collect_objects(session: Session, blocks: Iterable[ParserInstance | ControlI
         meters=tuple(o for o in externs if isinstance(o, ob.Meter)),
         direct_meters=tuple(o for o in externs if isinstance(o, ob.DirectMeter)),
         registers=tuple(o for o in externs if isinstance(o, ob.Register)),
+        externs=tuple(o for o in externs if isinstance(o, ob.ExternObject)),
         digests=tuple(session.digests.values()),
         value_sets=tuple(session.value_sets.values()),
         controller_headers=tuple(_controller_headers(session)),

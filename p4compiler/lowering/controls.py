@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
@@ -13,6 +13,7 @@ from p4compiler.ir.statements import HashAlgorithm
 from p4compiler.lowering import values as v
 from p4compiler.lowering.annotations import external_name, lower_annotations
 from p4compiler.lowering.calls import CopyOut
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.instances import (
     ControlInstance,
     ExternInstance,
@@ -141,10 +142,23 @@ class ControlLowering(TableLowering):
             case "action_selector":
                 algorithm: HashAlgorithm = self._algorithm(call, 0)
                 return ob.ActionProfile(span, name, annotations, hidden, self._size(call, 1), algorithm)
-            case "Checksum16":
-                return None
-        self.session.diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, f"the target has no extern '{kind}'", span)
-        return None
+        attributes = tuple(self._attributes(call))
+        return ob.ExternObject(span, name, annotations, hidden, kind, attributes)
+
+    def _attributes(self, call: ResolvedCall) -> Iterator[tuple[str, int | str]]:
+        """The constructor's arguments that are numbers or strings."""
+        for index, parameter in enumerate(call.parameters):
+            try:
+                value = self.value(self._arg(call, index))
+            except Abandoned:
+                continue
+            match value:
+                case v.Scalar(expression=ex.Constant(value=number)):
+                    yield parameter.name.text, number
+                case v.Scalar(expression=ex.BooleanConstant(value=flag)):
+                    yield parameter.name.text, int(flag)
+                case v.Scalar(expression=ex.TextConstant(value=text)):
+                    yield parameter.name.text, text
 
     def _size(self, call: ResolvedCall, index: int) -> int:
         size = self._number(call, index)

@@ -27,15 +27,35 @@ class ExternLowering(CallLowering):
     def extern_function(self, call: ResolvedCall, expression: ast.Call) -> v.Value:
         handler = _FUNCTIONS.get(call.method)
         if handler is None:
-            raise self.session.refused(f"the target has no function '{call.method}'", expression.span)
+            return self._unknown(call, None, expression.span)
         handler(self, call, expression)
+        return v.NoValue()
+
+    def _unknown(self, call: ResolvedCall, instance: ob.ExternObject | None, span: Span) -> v.Value:
+        """A function or method that v1model does not have; the back end says whether the target takes it."""
+        if not isinstance(call.return_type, model.VoidType):
+            what = call.method if instance is None else f"{instance.type_name}.{call.method}"
+            raise self.session.refused(f"the target has no '{what}'", span)
+        arguments: list[ex.Expression | ex.HeaderReference] = []
+        for index, parameter in enumerate(call.parameters):
+            argument = self._arg(call, index)
+            writes = parameter.direction in (ast.Direction.OUT, ast.Direction.INOUT)
+            value = self.place(argument) if writes else self.value(argument)
+            if isinstance(value, v.HeaderPlace):
+                arguments.append(value.reference)
+            else:
+                arguments += self._scalars(value, argument.span)
+        self.emitter.emit(st.CallExtern(span, instance, call.method, tuple(arguments)))
         return v.NoValue()
 
     def extern_method(self, call: ResolvedCall, receiver: v.Value, expression: ast.Call) -> v.Value:
         if isinstance(receiver, v.PacketValue):
             return self._packet_method(call, expression)
         if isinstance(receiver, v.InstanceValue) and isinstance(receiver.instance, ExternInstance):
-            self._object_method(call, receiver.instance, expression.span)
+            instance = receiver.instance
+            if isinstance(instance.object, ob.ExternObject):
+                return self._unknown(call, instance.object, expression.span)
+            self._object_method(call, instance, expression.span)
             return v.NoValue()
         raise self.session.refused(f"'{call.method}' is not supported here", expression.span)
 

@@ -38,6 +38,8 @@ class Session:
         self.value_sets: dict[tuple[str, ast.ValueSet], ValueSet] = {}
         self.digests: dict[str, DigestList] = {}
         self.unnamed_digests = 0
+        self.inlined = 0
+        """Calls that were inlined so far."""
         self.effects: dict[ast.Expression, bool] = {}
 
     def refused(self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:

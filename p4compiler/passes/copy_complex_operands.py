@@ -151,6 +151,9 @@ class _Copy(Rewrite):
                 return st.Digest(span, name, simple(receiver), copies)
             case st.Clone(span=span, kind=kind, session=session, field_list=field_list):
                 return st.Clone(span, kind, simple(session), field_list)
+            case st.CallExtern(span=span, object=extern_object, name=name, arguments=arguments):
+                copied = tuple(simple(a) if isinstance(a, ex.Expression) else a for a in arguments)
+                return st.CallExtern(span, extern_object, name, copied)
             case st.Truncate(span=span, length=length):
                 return st.Truncate(span, simple(length))
         return statement

@@ -8,6 +8,7 @@ from p4compiler.backends.bmv2.expressions import as_data, convert, field_value, 
 from p4compiler.backends.bmv2.values import (
     CalculationName,
     CounterName,
+    ExternName,
     HeaderName,
     HexString,
     Json,
@@ -186,6 +187,8 @@ class PrimitiveTranslator:
             case st.Digest(name=name, receiver=receiver, inputs=inputs):
                 learn_list = self._context.add_learn_list(name, inputs, statement.span)
                 return "generate_digest", [self._value(receiver), HexString(learn_list, ID_BYTES).json()]
+            case st.CallExtern():
+                return self._unknown_extern(statement)
             case st.Clone(kind=kind, session=session, field_list=number):
                 return self._clone(kind, session, number, statement.span)
             case st.Resubmit(field_list=number):
@@ -204,6 +207,21 @@ class PrimitiveTranslator:
         else:
             list_id = self._list_id(number, span)
         return name, [self._value(session), list_id]
+
+    def _unknown_extern(self, statement: st.CallExtern) -> tuple[str, list[Json]]:
+        owner = statement.object
+        what = statement.name if owner is None else f"{owner.type_name}.{statement.name}"
+        if not self._context.emit_externs:
+            self._context.unsupported(
+                f"the target has no '{what}' (--emit-externs takes it over as it is)", statement.span
+            )
+        arguments = [
+            self._value(argument) if isinstance(argument, ex.Expression) else self._header(argument)
+            for argument in statement.arguments
+        ]
+        if owner is None:
+            return statement.name, arguments
+        return f"_{owner.type_name}_{statement.name}", [ExternName(owner.name).json(), *arguments]
 
     def _list_id(self, number: int, span: Span) -> Json:
         return HexString(self._context.field_list(number, span), ID_BYTES).json()

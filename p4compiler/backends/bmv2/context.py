@@ -23,12 +23,14 @@ class Context:
     """State of one run of the back end.
 
     Attributes:
+        emit_externs: the switch has a module for the externs that v1model does not have.
         action_ids: of the actions generated so far.
         field_lists: the number of a `@field_list` annotation → id in the document.
     """
 
     program: Program
     diagnostics: Diagnostics
+    emit_externs: bool = False
     document: Document = field(default_factory=Document)
     action_ids: dict[Action, int] = field(default_factory=dict)
     field_lists: dict[int, int] = field(default_factory=dict)

@@ -384,6 +384,21 @@ class Pipeline(Item):
     conditionals: list[Conditional]
 
 
+@dataclass(slots=True)
+class ExternAttribute(Item):
+    name: str
+    type: str
+    value: str
+
+
+@dataclass(slots=True)
+class ExternInstance(Item):
+    name: str
+    id: int
+    type: str
+    attribute_values: list[ExternAttribute]
+
+
 # -- everything
 
 
@@ -410,7 +425,7 @@ class Document(Item):
     pipelines: list[Pipeline] = field(default_factory=list)
     checksums: list[Checksum] = field(default_factory=list)
     force_arith: list[Value] = field(default_factory=list)
-    extern_instances: list[Item] = field(default_factory=list)
+    extern_instances: list[ExternInstance] = field(default_factory=list)
     field_aliases: list[tuple[str, tuple[str, str]]] = field(default_factory=list)
     program: str = ""
 

@@ -119,7 +119,7 @@ def convert(expression: ex.Expression, parameters: ParameterIndex) -> Value:
         case ex.BooleanConstant(value=flag):
             return BooleanValue(flag)
         case ex.VariableValue() | ex.FieldValue():
-            return _read(field_value(expression, parameters), expression.type)
+            return _read_field(expression, parameters)
         case ex.ParameterValue(parameter=parameter):
             value: Value = RuntimeData(parameters[parameter])
             # Runtime data is never negative: the sign has to be found again.
@@ -166,6 +166,14 @@ def _constant(value: int, bits: Bits) -> HexString:
 
 def _read(data: Value, type_: Type) -> Value:
     return Operation("d2b", None, data) if type_ == BOOLEAN else data
+
+
+def _read_field(expression: ex.VariableValue | ex.FieldValue, parameters: ParameterIndex) -> Value:
+    """A field's value; BMv2 has no signed fields of one bit, so that the sign must be found again."""
+    place = field_value(expression, parameters)
+    if expression.type == Bits(1, signed=True):
+        return _wrap(place, expression.type)
+    return _read(place, expression.type)
 
 
 def _wrap(value: Value, type_: Type) -> Value:

@@ -9,23 +9,24 @@ from p4compiler.backends.bmv2.expressions import field_value
 from p4compiler.backends.bmv2.headers import generate_headers
 from p4compiler.backends.bmv2.parsers import generate_deparser, generate_parser
 from p4compiler.backends.bmv2.pipelines import generate_pipeline
-from p4compiler.backends.bmv2.values import Field
+from p4compiler.backends.bmv2.values import Field, hex_string
 from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.ir import statements as st
 from p4compiler.ir.data_types import BitsData, DataType, NewTypeData, SerializableEnumData, data_width
-from p4compiler.ir.objects import Action, DirectCounter, DirectMeter, Register, Table
+from p4compiler.ir.objects import Action, DirectCounter, DirectMeter, ExternObject, Register, Table
 from p4compiler.ir.program import Control, Program
 from p4compiler.ir.walk import statements_of
 
 METER_RATES = 2
 
 
-def generate_document(program: Program, diagnostics: Diagnostics) -> doc.Document:
+def generate_document(program: Program, diagnostics: Diagnostics, emit_externs: bool = False) -> doc.Document:
     """The document of a program that all passes have gone over.
 
+    `emit_externs`: take over externs that v1model does not have, for a switch that has a module for them.
     What BMv2 cannot hold is told to `diagnostics`; the document is then not to be used.
     """
-    context = Context(program, diagnostics)
+    context = Context(program, diagnostics, emit_externs)
     context.document.program = program.file
     generate_headers(context)
     context.declare_field_lists()
@@ -87,6 +88,21 @@ def _generate_arrays(context: Context) -> None:
         _generate_direct_meter(context, direct_meter)
     for register in objects.registers:
         _generate_register(context, register)
+    for extern in objects.externs:
+        _generate_extern(context, extern)
+
+
+def _generate_extern(context: Context, extern: ExternObject) -> None:
+    if not context.emit_externs:
+        context.unsupported(f"the target has no extern '{extern.type_name}'", extern.span)
+    attributes = [
+        doc.ExternAttribute(name, "hexstr", hex_string(value))
+        if isinstance(value, int)
+        else doc.ExternAttribute(name, "string", value)
+        for name, value in extern.attributes
+    ]
+    number = context.next_id("extern_instances")
+    context.document.extern_instances.append(doc.ExternInstance(extern.name, number, extern.type_name, attributes))
 
 
 def _generate_direct_counter(context: Context, counter: DirectCounter) -> None:

@@ -184,6 +184,12 @@ class CalculationName(NamedObject):
 
 @final
 @dataclass(slots=True)
+class ExternName(NamedObject):
+    kind = "extern"
+
+
+@final
+@dataclass(slots=True)
 class StringValue(NamedObject):
     """Not a name, but written like one."""
 

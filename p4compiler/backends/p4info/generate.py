@@ -33,6 +33,7 @@ _EXTERN_FUNCTIONS = (
     st.LogMessage,
     st.Assert,
     st.Checksum,
+    st.CallExtern,
 )
 
 
@@ -123,13 +124,9 @@ class _Generator:
         info.value_sets = [self._value_set(value_set) for value_set in objects.value_sets]
         for header in objects.controller_headers:
             self._controller_header(info, header)
-        if (
-            objects.counters
-            or objects.meters
-            or objects.action_profiles
-            or objects.direct_counters
-            or objects.direct_meters
-        ):
+        if any((objects.counters, objects.meters, objects.action_profiles, objects.externs)):
+            self._types.touch()
+        if objects.direct_counters or objects.direct_meters:
             self._types.touch()
         info.type_info = self._types.info
         self._check_duplicates(info)
