@@ -4,11 +4,17 @@
 
 #include "control.h"
 
+#define HUGE_ARRAY (4u << 20)
+
 /* Arrays of registers, counters and meters are mapped, so that memory is taken by the cells in use, not by the size. */
 static void *map_array(uint64_t size)
 {
     void *memory = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (size >= HUGE_ARRAY) /* random access to a large array would miss the TLB each time */
+        madvise(memory, size, MADV_HUGEPAGE);
+    return memory;
 }
 
 static void unmap_array(void *memory, uint64_t size)

@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "lookup.h"
 
@@ -58,9 +59,23 @@ void kv_retire(struct kv_garbage *garbage, void *item)
 
 /* -- maps */
 
+#define HUGE_PAGE (2u << 20)
+#define HUGE_MAP (4u << 20)
+
 static struct kv_map *map_new(uint64_t slots)
 {
-    struct kv_map *map = calloc(1, sizeof *map + slots * sizeof map->slots[0]);
+    size_t size = sizeof(struct kv_map) + slots * sizeof(uint64_t);
+    struct kv_map *map;
+    if (size < HUGE_MAP) {
+        map = calloc(1, size);
+    } else { /* large pages: a look-up in a large map would miss the TLB each time */
+        size = (size + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+        map = aligned_alloc(HUGE_PAGE, size);
+        if (map) {
+            madvise(map, size, MADV_HUGEPAGE);
+            memset(map, 0, size);
+        }
+    }
     if (map)
         map->mask = slots - 1;
     return map;
