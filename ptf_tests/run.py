@@ -24,6 +24,8 @@ from types import FrameType
 from rich.console import Console
 
 from kulvert.build import BuildError, BuildResult, CompilerChoice, build
+from kulvert.failures import UserError
+from kulvert.lab.sandbox import run_in_sandbox
 from kulvert.resources import ResourceError
 from kulvert.targets import Target, TargetError, load_target
 from ptf_tests import switches
@@ -42,6 +44,17 @@ _TEST_SECONDS = 60
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests as the arguments say; the exit status."""
     options = _parse(argv)
+    if os.geteuid() == 0:
+        return _run_told(options)
+    try:  # without root, in a user namespace where the user is root
+        return run_in_sandbox(lambda: _run_told(options), name="the packet tests")
+    except UserError as error:
+        Console(highlight=False).print(f"error: {error}", markup=False)
+        return EXIT_FAILED
+
+
+def _run_told(options: argparse.Namespace) -> int:
+    """Run the tests; what goes wrong is told in a line or two."""
     console = Console(highlight=False)
     signal.signal(signal.SIGINT, _interrupt)  # also when started in the background, where Ctrl-C is ignored
     signal.signal(signal.SIGTERM, _interrupt)

@@ -96,7 +96,7 @@ def _missing(error: OSError) -> str:
     reason = error.strerror or str(error)
     if os.geteuid() == 0:
         return (
-            f"the lab needs network, mount and PID namespaces and this machine grants none ({reason}): "
+            f"network, mount and PID namespaces are needed, and this machine grants none ({reason}): "
             "in a container, start it with --privileged or --cap-add=SYS_ADMIN"
         )
     for knob, wanted in (
@@ -106,8 +106,8 @@ def _missing(error: OSError) -> str:
         path = Path("/proc/sys") / knob
         if path.exists() and path.read_text(encoding="ascii").strip() != wanted:
             setting = f"{knob.replace('/', '.')}={wanted}"
-            return f"the lab needs root, or user namespaces, which this kernel withholds: sudo sysctl {setting}"
-    return f"the lab needs root, or user namespaces, which this machine withholds ({reason}): run it as root"
+            return f"root is needed, or user namespaces, which this kernel withholds: sudo sysctl {setting}"
+    return f"root is needed, or user namespaces, which this machine withholds ({reason}): run it as root"
 
 
 def _run_as_init(body: Callable[[], int]) -> int:
