@@ -120,14 +120,14 @@ def _token_value(token: ast.AnnotationToken) -> AnnotationValue | None:
         return _unescape(text[1:-1]) if quoted else text
     if token.text in ("true", "false"):
         return token.text == "true"
-    return _number(token.text)
+    return number_of(token.text)
 
 
 def _unescape(text: str) -> str:
     return text.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\") if "\\" in text else text
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
     """A P4 integer literal, its width left out."""
     if not text[:1].isdigit():
         return None

@@ -85,6 +85,8 @@ class ExternLowering(CallLowering):
         if isinstance(place, v.Scalar) and isinstance(place.expression, ex.VariableValue | ex.FieldValue):
             write(place.expression)
             return
+        if self.types.scalar(type_) is None:
+            raise self.session.refused(f"the target cannot write a result of type {type_}", span)
         temporary = self.temporary(type_, span)
         write(v.scalar_target(temporary))
         if place is not None:

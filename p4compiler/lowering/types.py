@@ -6,7 +6,14 @@ from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.ir import data_types as dt
 from p4compiler.ir.storage import HeaderField, HeaderLayout, UnionLayout
 from p4compiler.ir.types import ERROR, TEXT, Bits, Boolean, Type, Varbit
-from p4compiler.lowering.annotations import external_name, has_annotation, lower_annotations, string_argument
+from p4compiler.lowering.annotations import (
+    external_name,
+    get_annotation,
+    has_annotation,
+    lower_annotations,
+    number_of,
+    string_argument,
+)
 from p4compiler.lowering.errors import Abandoned
 from p4compiler.syntax import ast
 from p4compiler.types import model
@@ -253,20 +260,20 @@ class TypeLowering:
             lower_annotations(declaration.annotations),
         )
 
-    def _translation(self, declaration: ast.Typedef) -> dt.Translation:
-        for annotation in declaration.annotations:
-            if annotation.name == "p4runtime_translation":
-                uri = string_argument(annotation) or ""
-                tokens = [token.text for token in annotation.tokens or ()]
-                comma = tokens.index(",") if "," in tokens else len(tokens)
-                return dt.Translation(uri, _controller_width(tokens[comma + 1 :]))
-        raise AssertionError("asked for without an annotation")
-
-
-def _controller_width(tokens: list[str]) -> int | None:
-    """`string` → None, `bit<W>` or `W` → W."""
-    for token in tokens:
-        digits = token.split("w")[-1] if "w" in token and not token.startswith("0x") else token
-        if digits[:1].isdigit():
-            return int(digits, 0)
-    return None
+    def _translation(self, declaration: ast.Typedef) -> dt.Translation | None:
+        """What `@p4runtime_translation(uri, type)` says; None, and reported, if it says something else."""
+        annotation = get_annotation(declaration, "p4runtime_translation")
+        assert annotation is not None
+        tokens = [token.text for token in annotation.tokens or ()]
+        uri = string_argument(annotation)
+        match tokens[1:]:
+            case [",", "string"] if uri is not None:
+                return dt.Translation(uri, None)
+            case [",", "bit", "<", width, ">"] | [",", width] if uri is not None and (bits := number_of(width)):
+                return dt.Translation(uri, bits)
+        self._diagnostics.error(
+            Kind.SYNTAX_ERROR,
+            "@p4runtime_translation takes a URI and the controller's type: string, bit<W> or W",
+            annotation.span,
+        )
+        return None

@@ -106,6 +106,37 @@ def test_a_fault_of_the_compiler_is_told_apart(
         driver.main([str(program)])
 
 
+def test_unknown_externs_are_taken_over_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "extern.p4"
+    declarations = (
+        "extern box { box(bit<8> size, string label); void put(in bit<8> v); } extern void poke(inout bit<8> v);"
+    )
+    path.write_text(v1model('box(3, "b") b; apply { b.put(m.x + 1); poke(m.y); }', declarations), encoding="utf-8")
+    out = tmp_path / "out.json"
+    assert driver.main([str(path), "-o", str(out)]) == 1
+    assert "error[target-error]" in capsys.readouterr().err
+    assert driver.main([str(path), "-o", str(out), "--emit-externs"]) == 0
+    document = json.loads(out.read_text())
+    (instance,) = document["extern_instances"]
+    assert (instance["name"], instance["type"]) == ("MyIngress.b", "box")
+    assert [(a["name"], a["type"], a["value"]) for a in instance["attribute_values"]] == [
+        ("size", "hexstr", "0x3"),
+        ("label", "string", "b"),
+    ]
+    calls = [p["op"] for action in document["actions"] for p in action["primitives"]]
+    assert calls == ["assign", "_box_put", "poke"]
+
+
+def test_inlining_without_end_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    functions = "bit<8> f0(in bit<8> x) { return x + 1; }\n" + "\n".join(
+        f"bit<8> f{i}(in bit<8> x) {{ bit<8> t = f{i - 1}(x); return t + f{i - 1}(t); }}" for i in range(1, 40)
+    )
+    path = tmp_path / "many.p4"
+    path.write_text(v1model("apply { m.x = f39(m.x); }", functions), encoding="utf-8")
+    assert driver.main([str(path)]) == 1
+    assert "error[overlimit]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -131,7 +162,9 @@ def test_arguments_as_p4c_takes_them() -> None:
         ["-Idir", "-I", "other", "-DA=1", "-D", "B", "-UC", "--p4v", "16", "-b", "bmv2", "--Wdisable", "-v",
          "--parser-inline-opt", "-T", "x:3", "--emit-externs", "--p4runtime-format=json", "p.p4"]
     )  # fmt: skip
-    assert options.include_dirs == ["dir", "other"] and options.defines[-2:] == ["A=1", "B"] and options.undefines == ["C"]
+    assert (
+        options.include_dirs == ["dir", "other"] and options.defines[-2:] == ["A=1", "B"] and options.undefines == ["C"]
+    )
     assert options.silence_all and options.verbose and options.file == "p.p4" and options.p4info_format == "json"
 
 

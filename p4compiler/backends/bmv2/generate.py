@@ -125,7 +125,12 @@ def _generate_direct_counter(context: Context, counter: DirectCounter) -> None:
 def _generate_direct_meter(context: Context, meter: DirectMeter) -> None:
     tables = [table for table in context.program.objects.tables if table.direct_meter is meter]
     if not tables:
-        context.diagnostics.warning(Kind.UNUSED, f"no table uses the direct meter '{meter.name}'", meter.span)
+        if any(_reads(action, meter) for action in context.program.objects.actions):
+            context.diagnostics.error(
+                Kind.INVALID, f"no table has the direct meter '{meter.name}' in its 'meters' property", meter.span
+            )
+        else:
+            context.diagnostics.warning(Kind.UNUSED, f"no table uses the direct meter '{meter.name}'", meter.span)
         return
     targets = {}
     for read in _meter_reads(tables[0], meter):
@@ -156,10 +161,12 @@ def _generate_direct_meter(context: Context, meter: DirectMeter) -> None:
 
 
 def _meter_reads(table: Table, meter: DirectMeter) -> list[st.ReadDirectMeter]:
-    actions: list[Action] = [reference.action for reference in table.actions]
+    return [read for reference in table.actions for read in _reads(reference.action, meter)]
+
+
+def _reads(action: Action, meter: DirectMeter) -> list[st.ReadDirectMeter]:
     return [
         statement
-        for action in actions
         for statement in statements_of(action.body)
         if isinstance(statement, st.ReadDirectMeter) and statement.meter is meter
     ]

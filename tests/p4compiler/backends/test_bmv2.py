@@ -192,6 +192,12 @@ def test_selector_input_comes_from_the_table(tmp_path: Path) -> None:
         (v1model(declarations="header odd_t { bit<3> n; }", ingress="odd_t o; apply { o.setValid(); }"), "multiple of 8"),
         (v1model("table t { key = { m.x : lpm; m.y : lpm; } actions = { NoAction; } } apply { t.apply(); }"), "one lpm"),
         (v1model("register<bool>(4) r; apply { }"), "bit<> or int<>"),
+        (v1model("direct_meter<bit<8>>(MeterType.bytes) d; action a() { d.read(m.x); }"
+                 " table t { actions = { a; } } apply { t.apply(); }"), "'meters' property"),
+        (v1model("apply { hash(m, HashAlgorithm.crc16, 8w0, { m.x }, 8w9); }"), "result of type"),
+        (v1model(declarations='@p4runtime_translation("u", bool) type bit<8> t_t;',
+                 ingress="t_t v; table t { key = { v : exact; } actions = { NoAction; } } apply { t.apply(); }"),
+         "takes a URI"),
         (v1model().replace("{ p.emit(hdr); }", "{ if (hdr.h.isValid()) { p.emit(hdr.h); } }"), "deparser"),
         (v1model().replace("MyUpdate(inout headers_t hdr, inout meta_t m) { apply { }",
                            "MyUpdate(inout headers_t hdr, inout meta_t m) { apply { m.x = 1; }"), "only calls of"),
