@@ -93,7 +93,7 @@ def describe_machine() -> str:
             versions.append(f"no {command} on the PATH")
             continue
         run = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=30, check=False)
-        version = re.search(r"\d+\.\d+\.\d+\S*", run.stdout + run.stderr)
+        version = re.search(r"\d+(\.\d+)+", run.stdout + run.stderr)
         versions.append(f"{command} {version.group() if version else '(version unknown)'}")
     cores = len(os.sched_getaffinity(0))
     date = datetime.date.today().isoformat()

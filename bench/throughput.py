@@ -34,7 +34,7 @@ from kulvert.lab.sandbox import run_in_sandbox
 GATEWAY_MAC = "02:00:a9:fe:01:01"
 FLOWS = 64
 FRAME_LENGTH = 60
-RATES = (10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 0)
+RATES = (10_000, 15_000, 20_000, 30_000, 40_000, 80_000, 160_000, 320_000, 640_000, 0)
 """Packets a second offered, one after the other; 0 is as fast as the sender goes."""
 
 _STEP_SECONDS = 3.0
