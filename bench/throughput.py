@@ -94,7 +94,7 @@ def measure(lab: Lab, load: Path) -> list[Step]:
             sent = _send(lab, source, [str(load), POD_INTERFACE, str(seconds), str(rate), str(FLOWS), frame])
             arrived, elapsed = _received(lab, destination) - before, time.monotonic() - started
         steps.append(Step(rate, sent / elapsed, arrived / elapsed))
-        if len(steps) > 2 and steps[-1].arrived < steps[-1].taken * 0.5 and steps[-1].arrived < steps[-2].arrived:
+        if len(steps) > 4 and steps[-1].arrived < steps[-1].taken * 0.5 and steps[-1].arrived < steps[-2].arrived:
             break  # overrun already; more load shows nothing new
         time.sleep(0.5)
     return steps
