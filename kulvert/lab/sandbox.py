@@ -75,7 +75,7 @@ def _enter_namespaces() -> None:
         return
     except OSError as error:
         if error.errno != errno.EPERM:
-            raise UserError(_missing(error)) from error
+            raise UserError(_missing(error, os.geteuid())) from error
     uid, gid = os.geteuid(), os.getegid()
     try:
         unshare(CloneFlag.NEWUSER)
@@ -84,7 +84,7 @@ def _enter_namespaces() -> None:
         _write("/proc/self/gid_map", f"0 {gid} 1")
         unshare(_NAMESPACES)
     except OSError as error:
-        raise UserError(_missing(error)) from error
+        raise UserError(_missing(error, uid)) from error
 
 
 def _write(path: str, text: str) -> None:
@@ -92,9 +92,12 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _missing(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if os.geteuid() == 0:
+def _missing(error: OSError, uid: int) -> str:
+    """What the machine lacks, for the user `uid` who was refused."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.ENOSPC:  # namespaces(7): a limit is reached, which may be 0
+        return "no more namespaces are allowed here: the sysctls user.max_{user,net,pid,mnt,ipc}_namespaces limit them"
+    if uid == 0:
         return (
             f"network, mount and PID namespaces are needed, and this machine grants none ({reason}): "
             "in a container, start it with --privileged or --cap-add=SYS_ADMIN"
@@ -124,7 +127,7 @@ def _run_as_init(body: Callable[[], int]) -> int:
         unshare(CloneFlag.NEWNS)
         mount("none", "/", None, MountFlag.REC | MountFlag.PRIVATE)
     except OSError as error:
-        raise UserError(_missing(error)) from error
+        raise UserError(_missing(error, os.geteuid())) from error
     mount("tmpfs", str(RUN_DIR), "tmpfs", MountFlag.NOSUID | MountFlag.NODEV, "mode=755,size=64m")
     NETNS_DIR.mkdir()
     # A container that masks parts of /proc does not let us have a clean one. The outer /proc still has /proc/self and
