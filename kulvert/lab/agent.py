@@ -132,13 +132,14 @@ class Load:
     def stop(self) -> LoadReply:
         """End the load, wait for its outstanding requests, and tell."""
         self.stopping.set()
+        seconds = time.monotonic() - self._started
         self._thread.join(timeout=10)
         with self._lock:
             return LoadReply(
                 requests=self._requests,
                 served_by=dict(self._served_by),
                 failures=tuple(self._failures),
-                seconds=time.monotonic() - self._started,
+                seconds=seconds,
                 slowest_milliseconds=self._slowest,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,9 +12,26 @@ from pathlib import Path
 
 import pytest
 
+from kulvert.lab.sandbox import _missing
 from tests.kulvert.namespaces import why_no_sandbox
 
-pytestmark = pytest.mark.skipif(bool(why_no_sandbox()), reason=f"no sandbox here: {why_no_sandbox()}")
+needs_sandbox = pytest.mark.skipif(bool(why_no_sandbox()), reason=f"no sandbox here: {why_no_sandbox()}")
+
+
+@pytest.mark.parametrize(
+    ("number", "uid", "said"),
+    [
+        (errno.EPERM, 0, "--privileged"),
+        (errno.EPERM, 1000, "root is needed, or user namespaces"),
+        (errno.ENOSPC, 1000, "user.max_"),
+        (errno.EINVAL, 0, "Invalid argument"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(number: int, uid: int, said: str) -> None:
+    message = _missing(OSError(number, "unshare"), uid)
+    assert said in message
+    assert "\n" not in message
+
 
 _SLEEPER = """
 import os, subprocess, sys, time
@@ -48,6 +66,7 @@ def _processes_with(word: str) -> list[str]:
     return found
 
 
+@needs_sandbox
 @pytest.mark.parametrize(
     ("signum", "status", "tidy"),
     [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, True), (signal.SIGKILL, -9, False)],
@@ -84,6 +103,7 @@ sys.exit(run_guarded(lambda: run_in_sandbox(body, name="test"), name="test"))
 """
 
 
+@needs_sandbox
 @pytest.mark.parametrize(("argument", "status", "said"), [("0", 0, ""), ("5", 5, ""), ("fail", 1, "it went wrong")])
 def test_the_status_and_the_message_come_out(argument: str, status: int, said: str) -> None:
     run = subprocess.run(
@@ -156,6 +176,7 @@ sys.exit(run_guarded(lambda: run_in_sandbox(body, name="test"), name="test"))
 """
 
 
+@needs_sandbox
 def test_pods_talk_over_their_wires_and_report_what_they_see() -> None:
     """The kernel's own forwarding stands in for the switch: this is about the lab's wires and agents."""
     run = subprocess.run(
