@@ -44,8 +44,8 @@ def body():
     namespace = network.add_namespace("kv-test")
     network.add_wire(namespace, switch_interface="kvtest0", mac="02:00:00:00:00:01", offloads=False)
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]])
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(600)
     finally:
         print("cleaned up", flush=True)
