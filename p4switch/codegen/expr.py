@@ -104,7 +104,8 @@ class Expressions:
             case model.Ternary(cond, left, right):
                 test = self.out.hoist(("cond", id(expr)), "bool", self.boolean(cond))
                 a, b = self.term(left, low, count), self.term(right, low, count)
-                return Term(f"({test} ? {a.text} : {b.text})", a.clean and b.clean)
+                # Two small literals would make an int of C's, too narrow for what a shift does to it.
+                return Term(f"({test} ? (uint64_t){a.text} : {b.text})", a.clean and b.clean)
             case model.Binary():
                 return self._binary(expr, low, count)
         raise self.unsupported(f"a value of {type(expr).__name__}")
@@ -226,7 +227,7 @@ class Expressions:
             return f"kv_shl64({self.bits(left, 0, need)}, {self.word(right)})"
         if op not in ("+", "-", "*"):
             raise self.unsupported(f"operation {op!r}")
-        return f"({self.term(left, 0, need).text} {op} {self.term(right, 0, need).text})"
+        return f"((uint64_t){self.term(left, 0, need).text} {op} {self.term(right, 0, need).text})"
 
     def _shift_left(self, operand: model.Expr, by: int, low: int, count: int) -> Term:
         if by < 0:

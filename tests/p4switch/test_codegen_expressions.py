@@ -155,18 +155,31 @@ def inputs() -> dict[str, tuple[int, bool]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_expressions_compute_as_bmv2(seed: int) -> None:
     rng = random.Random(seed)
-    fields = inputs()
-    generator = Generator(rng, fields)
+    generator = Generator(rng, inputs())
     targets = [rng.choice((8, 16, 32, 64, 128, 136, 600)) for _ in range(RESULTS)]
+    expressions = [generator.data(rng.randrange(1, 5)) for _ in targets]
+    conditions = [generator.boolean(3) for _ in range(8)]
+    expressions[: len(conditions)] = [op("b2d", None, condition) for condition in conditions]
+    check(rng, targets, expressions)
+
+
+def test_small_numbers_are_not_cut_to_an_int_of_c() -> None:
+    choice = op("?", hexstr(1), hexstr(0), op("d2b", None, ref("in", "u1")))
+    most = hexstr((1 << 32) - 1)
+    expressions = [op("<<", choice, hexstr(by)) for by in (7, 31, 32, 44, 63, 100)]
+    expressions += [op("+", most, hexstr(1)), op("-", hexstr(1), hexstr(2)), op("*", most, most)]
+    check(random.Random(0), [48, 64, 64, 48, 64, 128, 64, 48, 64], expressions)
+
+
+def check(rng: random.Random, targets: list[int], expressions: list[Json]) -> None:
+    """Compute the expressions, cut to so many bits each, in generated C and here, over random inputs."""
+    fields = inputs()
     document = Document(
         headers={
             "in": [(name, width, signed) for name, (width, signed) in fields.items()],
             "out": [(f"r{i}", width) for i, width in enumerate(targets)],
         }
     )
-    expressions = [generator.data(rng.randrange(1, 5)) for _ in targets]
-    conditions = [generator.boolean(3) for _ in range(8)]
-    expressions[: len(conditions)] = [op("b2d", None, condition) for condition in conditions]
     primitives = [assign(ref("out", f"r{i}"), expression) for i, expression in enumerate(expressions)]
     document.table("compute", "exact", [], [document.action("compute", [], primitives)])
 
