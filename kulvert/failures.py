@@ -16,8 +16,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import NoReturn
+from types import TracebackType
 
 EXIT_USER_ERROR = 1
 EXIT_USAGE = 2
@@ -43,11 +42,6 @@ class Terminated(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(EXIT_TERMINATED)
-
-
-def raise_terminated(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """A handler for SIGTERM."""
-    raise Terminated
 
 
 def debugging() -> bool:

@@ -14,12 +14,13 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from kulvert.failures import EXIT_INTERRUPTED, UserError, raise_terminated, run_guarded
+from kulvert.failures import EXIT_INTERRUPTED, Terminated, UserError, run_guarded
 from kulvert.lab.syscalls import CloneFlag, MountFlag, die_with_parent, mount, unshare
 
 RUN_DIR = Path("/run")
@@ -29,6 +30,13 @@ NETNS_DIR = RUN_DIR / "netns"
 """Where `ip netns` looks, too, so that its users find the lab's namespaces from a shell inside."""
 
 _NAMESPACES = CloneFlag.NEWNET | CloneFlag.NEWPID | CloneFlag.NEWIPC
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_WATCHED = {*_FORWARDED, signal.SIGCHLD}
+
+_REPEAT_SECONDS = 1.0
+_CLEANUP_SECONDS = 20.0
+"""So long the sandbox may take to clean up once it was asked to end."""
 
 _GRACE_SIGNALS = 3
 """So many Ctrl-C or SIGTERM end the sandbox without waiting for its own clean-up (the kernel does it then)."""
@@ -54,18 +62,22 @@ def run_in_sandbox(body: Callable[[], int], *, name: str, on_start: Callable[[in
     _enter_namespaces()
     sys.stdout.flush()
     sys.stderr.flush()
+    before = {signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)}
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            status = run_guarded(lambda: _run_as_init(body), name=name)
+            status = run_guarded(lambda: _run_as_init(body, before), name=name)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-    if on_start is not None:
-        on_start(child)
-    return _supervise(child)
+    try:
+        if on_start is not None:
+            on_start(child)
+        return _supervise(child)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _enter_namespaces() -> None:
@@ -113,16 +125,17 @@ def _missing(error: OSError, uid: int) -> str:
     return f"root is needed, or user namespaces, which this machine withholds ({reason}): run it as root"
 
 
-def _run_as_init(body: Callable[[], int]) -> int:
+def _run_as_init(body: Callable[[], int], before: set[signal.Signals]) -> int:
     """Set up the inside and run `body` there.
 
     The session is its own, so that Ctrl-C comes from the supervisor alone. The mount namespace is entered only here: the
-    supervisor keeps the /proc of the outside.
+    supervisor keeps the /proc of the outside. `before` is the signal mask to go back to.
     """
     die_with_parent(signal.SIGKILL)
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, raise_terminated)
+    for signum in _FORWARDED:
+        signal.signal(signum, _Once(KeyboardInterrupt if signum in (signal.SIGINT, signal.SIGQUIT) else Terminated))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         unshare(CloneFlag.NEWNS)
         mount("none", "/", None, MountFlag.REC | MountFlag.PRIVATE)
@@ -138,28 +151,41 @@ def _run_as_init(body: Callable[[], int]) -> int:
 
 
 def _supervise(child: int) -> int:
-    """Wait for the sandbox, handing on what the user or the system asks of us."""
+    """Wait for the sandbox, handing on what the user or the system asks of us. `_WATCHED` is blocked.
+
+    A signal is repeated until the sandbox has ended: one that comes just before a process goes to sleep in a system call is
+    noticed by Python only when the next one wakes it. The first process heeds the first one only.
+    """
     received = 0
-
-    def forward(signum: int, _frame: FrameType | None) -> None:
-        nonlocal received
-        received += 1
-        try:
-            os.kill(child, signal.SIGKILL if received >= _GRACE_SIGNALS else signum)
-        except ProcessLookupError:
-            return
-
-    forwarded = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    previous = {signum: signal.signal(signum, forward) for signum in forwarded}
-    try:
-        while True:
-            try:
-                _, wait_status = os.waitpid(child, 0)
+    asked: signal.Signals | None = None
+    deadline = 0.0
+    while True:
+        information = signal.sigtimedwait(_WATCHED, _REPEAT_SECONDS)
+        number = information.si_signo if information is not None else 0
+        if number == signal.SIGCHLD or not number:
+            ended, wait_status = os.waitpid(child, os.WNOHANG)
+            if ended:
                 break
-            except InterruptedError:
-                continue
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
+        if number and number != signal.SIGCHLD:
+            received += 1
+            asked = signal.Signals(number)
+            deadline = deadline or time.monotonic() + _CLEANUP_SECONDS
+        if asked is not None and (not number or number == asked):
+            impatient = received >= _GRACE_SIGNALS or time.monotonic() > deadline
+            os.kill(child, signal.SIGKILL if impatient else asked)  # it is not reaped yet, so the id is its own
     status = os.waitstatus_to_exitcode(wait_status)
     return status if status >= 0 else EXIT_INTERRUPTED if received else 128 - status
+
+
+class _Once:
+    """A signal handler that raises `error` the first time, whichever signal comes, and lets the clean-up run after that."""
+
+    heeded = False
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
+    def __call__(self, _signum: int, _frame: FrameType | None) -> None:
+        if not _Once.heeded:
+            _Once.heeded = True
+            raise self._error
