@@ -71,13 +71,12 @@ def table_kind(table: model.Table) -> model.MatchKind:
 
 
 def action_names(program: model.Program, table: model.Table) -> list[str]:
-    """The actions that an entry (or a member, for a table with a profile) can name, in the runtime's numbering."""
-    if table.profile is not None:
-        return profile_actions(program, table.profile)
+    """The actions that an entry or the default entry can name, in the runtime's numbering."""
     return list(dict.fromkeys(program.actions[action_id].name for action_id in table.actions))
 
 
 def profile_actions(program: model.Program, profile: str) -> list[str]:
+    """The actions that a member can name, in the runtime's numbering."""
     return list(
         dict.fromkeys(
             program.actions[action_id].name
@@ -143,11 +142,8 @@ class TableCode:
             places, words = pack([field.width for field in table.key])
             matches = [MATCH[field.kind] for field in table.key]
             self._fields(f"key_{number}", [field.width for field in table.key], places, matches)
-            names = action_names(self.program, table) if table.profile is None else []
-            default_names = names
-            if table.profile is not None:  # the default entry may name an action directly
-                default_names = list(dict.fromkeys(self.program.actions[i].name for i in table.actions))
-            actions = [action for name in default_names if (action := action_of(self.program, table, name))]
+            names = action_names(self.program, table)
+            actions = [action for name in names if (action := action_of(self.program, table, name))]
             self._actions(f"actions_{number}", actions)
             meter = self.program.meters[table.meter] if table.meter is not None else None
             profile = self.profiles[table.profile] if table.profile is not None else -1
@@ -283,7 +279,7 @@ class TableCode:
         out = self.out
         at = pack([field.width for field in table.key])[1]
         at += 2 * sum(field.kind is model.MatchKind.RANGE for field in table.key)
-        own = list(dict.fromkeys(self.program.actions[i].name for i in table.actions))
+        own = action_names(self.program, table)
         if table.profile is not None:
             names = profile_actions(self.program, table.profile)
             with out.block("if (hit)"), out.block("switch (chosen->action)"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from p4switch.bmv2 import model
 from p4switch.codegen.program import value_set_bytes
-from p4switch.codegen.tables import action_of, profile_actions, table_kind
+from p4switch.codegen.tables import action_names, action_of, profile_actions, table_kind
 from p4switch.dataplane import Action, DataplaneError, GroupRef, Match, MemberRef, Status, TableAction
 from p4switch.native.library import Target
 
@@ -148,7 +148,7 @@ class Objects:
 
 
 def _table_info(program: model.Program, number: int, table: model.Table) -> TableInfo:
-    names = list(dict.fromkeys(program.actions[action_id].name for action_id in table.actions))
+    names = action_names(program, table)
     sizes = {name: _arg_bytes(action) for name in names if (action := action_of(program, table, name)) is not None}
     kind = table_kind(table)
     return TableInfo(
