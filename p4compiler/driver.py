@@ -6,12 +6,12 @@ place and asks for a report; `KULVERT_DEBUG=1` shows the traceback.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from p4compiler.collector import without_collection
 from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.nesting import room_for_nesting
 from p4compiler.options import USAGE, Options, UsageError, parse_arguments
@@ -59,7 +59,7 @@ class _Compilation:
 
     def run(self) -> int:
         try:
-            with _quick_memory(), room_for_nesting():
+            with without_collection(), room_for_nesting():
                 self._compile()
         except _Stopped:
             pass
@@ -214,15 +214,3 @@ def _write(path: str, data: bytes) -> None:
         return
     with open(path, "wb") as file:
         file.write(data)
-
-
-@contextmanager
-def _quick_memory() -> Iterator[None]:
-    """One compilation makes many objects and few cycles: collecting them in between costs more than it gives."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
