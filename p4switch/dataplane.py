@@ -10,6 +10,7 @@ big-endian bytes of ceil(width / 8) bytes, concatenated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -83,12 +84,68 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """Rates in units (bytes or packets, as the program says) a second, bursts in units.
+
+    Attributes:
+        single_rate: RFC 2697's marker: one rate, and an excess burst `eburst` instead of the peak. Else RFC 2698's.
+    """
+
+    cir: float
+    cburst: int
+    pir: float
+    pburst: int
+    eburst: int = 0
+    single_rate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeterState:
+    """A meter as it is read: its configuration (None: every packet is green), and the packets marked with each colour."""
+
+    config: MeterConfig | None
+    green: Counter
+    yellow: Counter
+    red: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What is written with an entry beside its match and action.
+
+    Attributes:
+        note: bytes that mean nothing to the data plane, kept with the entry.
+        idle_timeout_ns: how long it may go without a hit before it is reported; 0 is for ever.
+        counter: the direct counter's value; None is 0 at insertion, and leaves it alone in a modification.
+        meter: the direct meter's configuration; None makes every packet green.
+    """
+
+    note: bytes = b""
+    idle_timeout_ns: int = 0
+    counter: Counter | None = None
+    meter: MeterConfig | None = None
+
+
+PLAIN = Attributes()
+"""An entry with a match and an action only."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """An installed entry, as `read_entries` yields it."""
+    """An installed entry, as `read_entries` yields it.
+
+    Attributes:
+        counter, meter: None in a table without a direct counter, or meter.
+        idle_ns: the time since it was last hit, or inserted; kept in tables with timeouts only.
+    """
 
     match: Match
     action: TableAction
     counter: Counter | None = None
+    meter: MeterState | None = None
+    note: bytes = b""
+    idle_timeout_ns: int = 0
+    idle_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +172,52 @@ class PortStats:
     tx_dropped: int
 
 
+@dataclass(frozen=True, slots=True)
+class DigestConfig:
+    """How the samples of a digest are gathered (P4Runtime specification, "DigestEntry").
+
+    Attributes:
+        max_timeout_ns: how long a sample may wait for others; 0: each is a list of its own.
+        max_list_size: samples of a list; 0: as the data plane likes.
+        ack_timeout_ns: how long a sample that was sent is not sent again, unless its list is acknowledged.
+    """
+
+    max_timeout_ns: int
+    max_list_size: int
+    ack_timeout_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigestList:
+    """A list of distinct samples.
+
+    Attributes:
+        samples: each is the digest's fields in the JSON's order, each as big-endian bytes of ceil(width / 8).
+        timestamp_ns: since the epoch.
+    """
+
+    digest: str
+    list_id: int
+    timestamp_ns: int
+    samples: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueSetField:
+    """A field of a value set's key: `size` bytes; a `ranged` one is matched between bounds, others under a mask."""
+
+    size: int
+    ranged: bool = False
+
+
 PacketInHandler = Callable[[bytes], None]
 """Called with each frame sent to the CPU port, from a thread of the data plane's own; must not block long."""
+
+DigestHandler = Callable[[DigestList], None]
+"""Called with each digest list, from a thread of the data plane's own; must not block long."""
+
+IdleHandler = Callable[[str, Sequence[Entry]], None]
+"""Called with a table's name and its entries that have been idle for their timeout, likewise."""
 
 
 class Dataplane(Protocol):
@@ -134,9 +235,12 @@ class Dataplane(Protocol):
     def remove_port(self, port: int) -> None: ...
     def ports(self) -> Sequence[PortStats]: ...
 
+    def atomic(self) -> AbstractContextManager[None]:
+        """Packets see all that this thread writes within the block, or nothing of it. Short blocks: packets wait."""
+
     # -- table entries
-    def insert_entry(self, table: str, match: Match, action: TableAction) -> None: ...
-    def modify_entry(self, table: str, match: Match, action: TableAction) -> None: ...
+    def insert_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None: ...
+    def modify_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None: ...
     def delete_entry(self, table: str, match: Match) -> None: ...
     def set_default_action(self, table: str, action: TableAction | None) -> None:
         """None restores the default action of the program."""
@@ -145,6 +249,11 @@ class Dataplane(Protocol):
     def read_entries(self, table: str) -> Iterator[Entry]: ...
     def read_entry(self, table: str, match: Match) -> Entry | None: ...
     def write_direct_counter(self, table: str, match: Match, value: Counter) -> None: ...
+    def write_direct_meter(self, table: str, match: Match, config: MeterConfig | None) -> None: ...
+    def clear_direct_meter(self, table: str, match: Match) -> None:
+        """Set the counters of the meter's colours to 0."""
+
+    def on_idle(self, handler: IdleHandler) -> None: ...
 
     # -- action profiles and selectors
     def insert_member(self, profile: str, member_id: int, action: Action) -> None: ...
@@ -161,6 +270,23 @@ class Dataplane(Protocol):
     def write_counter(self, counter: str, index: int | None, value: Counter) -> None: ...
     def read_register(self, register: str, index: int | None) -> Sequence[int]: ...
     def write_register(self, register: str, index: int | None, value: int) -> None: ...
+    def read_meter(self, meter: str, index: int | None) -> Sequence[MeterState]: ...
+    def write_meter(self, meter: str, index: int | None, config: MeterConfig | None) -> None: ...
+    def clear_meter(self, meter: str, index: int | None) -> None:
+        """Set the counters of the meter's colours to 0."""
+
+    # -- parser value sets
+    def write_value_set(self, value_set: str, members: Sequence[Match], fields: Sequence[ValueSetField]) -> None:
+        """Replace the members. Their masks may be empty if no field is ranged or masked."""
+
+    # -- digests
+    def configure_digest(self, digest: str, config: DigestConfig | None) -> None:
+        """None: the digest's samples are thrown away, as they are until it is configured."""
+
+    def acknowledge_digest(self, digest: str, list_id: int) -> None:
+        """The samples of a list may be sent again. NOT_FOUND if there is no such list, or no longer."""
+
+    def on_digest(self, handler: DigestHandler) -> None: ...
 
     # -- packets to and from the CPU
     def packet_out(self, frame: bytes) -> None:
@@ -179,8 +305,14 @@ Replica = tuple[int, int]
 class ReplicatingDataplane(Protocol):
     """What a data plane with multicast and clone sessions offers besides. Both start with none at each `load`."""
 
-    def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None:
-        """The copies made for a multicast group; none removes it."""
+    def set_multicast_group(
+        self, group: int, replicas: Sequence[Replica], backups: Sequence[Sequence[Replica]] = ()
+    ) -> None:
+        """The copies made for a multicast group; none removes it.
+
+        Args:
+            backups: for each replica those that stand in for it while its port is down, the most preferred one first.
+        """
 
     def set_clone_session(
         self, session: int, replicas: Sequence[Replica], truncate: int = 0, class_of_service: int = 0

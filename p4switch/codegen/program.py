@@ -27,6 +27,7 @@ INTRINSICS = {
     "egress_global_timestamp": "intrinsic_metadata.egress_global_timestamp",
     "mcast_grp": "intrinsic_metadata.mcast_grp",
     "egress_rid": "intrinsic_metadata.egress_rid",
+    "priority": "intrinsic_metadata.priority",
     "enq_timestamp": "queueing_metadata.enq_timestamp",
     "enq_qdepth": "queueing_metadata.enq_qdepth",
     "deq_timedelta": "queueing_metadata.deq_timedelta",

@@ -149,7 +149,8 @@ class TableCode:
             profile = self.profiles[table.profile] if table.profile is not None else -1
             rows.append(
                 f"{{{c_string(table.name)}, {MATCH[table_kind(table)]}, {int(table.with_counters)}, "
-                f"{meter.rates if meter else 0}, {int(meter.per_byte) if meter else 0}, {profile}, {len(table.key)}, "
+                f"{meter.rates if meter else 0}, {int(meter.per_byte) if meter else 0}, "
+                f"{int(table.support_timeout)}, {profile}, {len(table.key)}, "
                 f"{sum((field.width + 7) // 8 for field in table.key)}, {words}, {matches.count('KV_RANGE')}, "
                 f"{len(actions)}, {table.size}, key_{number}, actions_{number}}},"
             )
@@ -197,8 +198,10 @@ class TableCode:
                 self._resolve(table, profile)
             else:
                 out.line("const bool hit = entry != NULL;")
-            if table.key and (table.with_counters or table.meter):
+            if table.key and (table.with_counters or table.meter or table.support_timeout):
                 with out.block("if (hit)"):
+                    if table.support_timeout:
+                        out.line("kv_hit(entry->direct, ctx->now_us);")
                     if table.with_counters:
                         out.line("kv_count(&entry->direct->counter, packet->ingress_length);")
                     if table.meter is not None:
@@ -271,7 +274,7 @@ class TableCode:
         ref = meter.target
         path = f"{self.layout.header(ref.header)}.{self.layout.field(self.program.headers[ref.header].type, ref.decl)}"
         self.out.line(
-            f"{path} = kv_meter_execute(&entry->direct->meter, {meter.rates}, {str(meter.per_byte).lower()}, "
+            f"{path} = kv_meter_execute(entry->direct->meter, {meter.rates}, {str(meter.per_byte).lower()}, "
             "packet->ingress_length, ctx->now_us);"
         )
 

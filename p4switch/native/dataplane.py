@@ -15,7 +15,9 @@ from p4switch.bmv2 import model
 from p4switch.bmv2.loader import load as load_program
 from p4switch.codegen.program import generate, register_stride
 from p4switch.dataplane import (
+    PLAIN,
     Action,
+    Attributes,
     Counter,
     DataplaneError,
     Entry,
@@ -31,11 +33,13 @@ from p4switch.dataplane import (
 from p4switch.native import library as lib
 from p4switch.native.compiler import Build, build
 from p4switch.native.objects import Objects, ProfileInfo, TableInfo
+from p4switch.native.resources import Loaded, Resources, deliver, meter_state
 
 _LOG = logging.getLogger(__name__)
 
 DROP_PORT = 511
-_ENTRY_HEAD = struct.Struct("<IIiIQQ")
+_ENTRY_HEAD = struct.Struct("<IIiIQQQq")
+_METER_STATE_BYTES = c.sizeof(lib.MeterStateStruct)
 _PAIR = struct.Struct("<II")
 _GROUP_MEMBER = struct.Struct("<IIi")
 _ACTION, _MEMBER, _GROUP = range(3)
@@ -49,20 +53,8 @@ _STATUS = {
     6: Status.RESOURCE_EXHAUSTED,
 }
 
-DigestHandler = Callable[[str, bytes], None]
-"""Called with a digest's name and one sample: its fields, each as big-endian bytes of ceil(width / 8)."""
 
-
-class _Loaded:
-    """A pipeline in C, with the names of its objects."""
-
-    def __init__(self, objects: Objects, shared: c.CDLL, pointer: int) -> None:
-        self.objects = objects
-        self.shared = shared
-        self.pointer = pointer
-
-
-class NativeDataplane:
+class NativeDataplane(Resources):
     """Runs a BMv2 program at native speed. Threads are C threads, but for one that delivers packets to the controller.
 
     Args:
@@ -85,10 +77,10 @@ class NativeDataplane:
         self._lock = threading.RLock()  # keeps the pipeline in place while a call uses it
         self._idle = threading.Condition(self._lock)
         self._users = 0  # packets on their way by hand, which need the switch but not a particular pipeline
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._closed = False
         self._packet_in: PacketInHandler | None = None
-        self._on_digest: DigestHandler | None = None
+        self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._log_callback = lib.LogFunction(lambda text: log(text.decode(errors="replace"))) if log else None
         if self._log_callback is not None:
@@ -115,7 +107,7 @@ class NativeDataplane:
                 raise DataplaneError(
                     Status.RESOURCE_EXHAUSTED, "not enough memory for the pipeline's registers and tables"
                 )
-            loaded = _Loaded(Objects(program), shared, pointer)
+            loaded = Loaded(Objects(program), shared, pointer)
             try:
                 self._install(loaded, program)
             except DataplaneError:
@@ -127,7 +119,7 @@ class NativeDataplane:
             if previous is not None:
                 _ctypes.dlclose(previous.shared._handle)
 
-    def _install(self, loaded: _Loaded, program: model.Program) -> None:
+    def _install(self, loaded: Loaded, program: model.Program) -> None:
         """Default actions and constant entries of the program."""
         for table in program.tables():
             info = loaded.objects.tables[table.name]
@@ -164,7 +156,7 @@ class NativeDataplane:
         if self._closed:
             raise DataplaneError(Status.FAILED_PRECONDITION, "the data plane is closed")
 
-    def _pipeline(self) -> _Loaded:
+    def _pipeline(self) -> Loaded:
         self._check_open()
         if self._loaded is None:
             raise DataplaneError(Status.FAILED_PRECONDITION, "no pipeline is loaded")
@@ -233,30 +225,34 @@ class NativeDataplane:
 
     # -- table entries
 
-    def _table(self, loaded: _Loaded, name: str) -> TableInfo:
+    def _table(self, loaded: Loaded, name: str) -> TableInfo:
         info = loaded.objects.tables.get(name)
         if info is None:
             raise DataplaneError(Status.NOT_FOUND, f"there is no table {name!r}")
         return info
 
-    def _profile(self, loaded: _Loaded, name: str) -> ProfileInfo:
+    def _profile(self, loaded: Loaded, name: str) -> ProfileInfo:
         info = loaded.objects.profiles.get(name)
         if info is None:
             raise DataplaneError(Status.NOT_FOUND, f"there is no action profile {name!r}")
         return info
 
-    def insert_entry(self, table: str, match: Match, action: TableAction) -> None:
-        self._write(self._lib.kv_switch_insert, table, match, action)
+    def insert_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
+        self._write(self._lib.kv_switch_insert, table, match, action, attributes)
 
-    def modify_entry(self, table: str, match: Match, action: TableAction) -> None:
-        self._write(self._lib.kv_switch_modify, table, match, action)
+    def modify_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
+        self._write(self._lib.kv_switch_modify, table, match, action, attributes)
 
-    def _write(self, function: Callable[..., int], table: str, match: Match, action: TableAction) -> None:
+    def _write(
+        self, function: Callable[..., int], table: str, match: Match, action: TableAction, attributes: Attributes
+    ) -> None:
         with self._lock:
             loaded = self._pipeline()
             info = self._table(loaded, table)
             info.check_match(match)
             target = info.target(action)
+            if attributes is not PLAIN:
+                info.attach(target, attributes)
             code = function(
                 self._sw, loaded.pointer, info.number, match.value, info.mask(match), match.priority, c.byref(target)
             )
@@ -264,7 +260,7 @@ class NativeDataplane:
                 self._missing_target(loaded, info, action)
             self._explain(code, info)
 
-    def _missing_target(self, loaded: _Loaded, info: TableInfo, action: MemberRef | GroupRef) -> None:
+    def _missing_target(self, loaded: Loaded, info: TableInfo, action: MemberRef | GroupRef) -> None:
         """Tells an entry that does not exist from a member or group that does not."""
         profile = info.profile
         assert profile is not None
@@ -337,11 +333,10 @@ class NativeDataplane:
         self._raise(code, "table", table)
         return self._entries(info, records)
 
-    @staticmethod
-    def _entries(info: TableInfo, records: bytes) -> Iterator[Entry]:
+    def _entries(self, info: TableInfo, records: bytes) -> Iterator[Entry]:
         at, size = 0, info.key_bytes
         while at < len(records):
-            kind, ident, priority, _, packets, count = _ENTRY_HEAD.unpack_from(records, at)
+            kind, ident, priority, note_length, packets, count, idle_us, timeout = _ENTRY_HEAD.unpack_from(records, at)
             at += _ENTRY_HEAD.size
             value = records[at : at + size]
             at += size
@@ -354,8 +349,21 @@ class NativeDataplane:
                 name = info.action_names[ident]
                 args = records[at : at + info.arg_bytes[name]]
                 at += len(args)
-            counter = Counter(packets, count) if info.counters else None
-            yield Entry(Match(value, mask, priority), _action(kind, ident, name, args), counter)
+            note = records[at : at + note_length]
+            at += note_length
+            meter = None
+            if info.meter:
+                meter = meter_state(lib.MeterStateStruct.from_buffer_copy(records, at))
+                at += _METER_STATE_BYTES
+            yield Entry(
+                match=Match(value, mask, priority),
+                action=_action(kind, ident, name, args),
+                counter=Counter(packets, count) if info.counters else None,
+                meter=meter,
+                note=note,
+                idle_timeout_ns=timeout,
+                idle_ns=idle_us * 1000 if info.timeouts else 0,
+            )
 
     def read_entry(self, table: str, match: Match) -> Entry | None:
         with self._lock:
@@ -558,65 +566,6 @@ class NativeDataplane:
             cell = value.to_bytes(register_stride(width), "little")
             self._lib.kv_switch_write_registers(self._sw, loaded.pointer, number, first, count, cell)
 
-    # -- beyond the protocol: meters, value sets, replication
-
-    def write_meter(self, meter: str, index: int | None, rates: Sequence[tuple[float, int]]) -> None:
-        """Sets (units per second, burst in units) of each rate; none at all makes every packet green."""
-        with self._lock:
-            loaded = self._pipeline()
-            number, first, count = self._indexed("meter", loaded.objects.meters, meter, index)
-            self._lib.kv_switch_write_meters(self._sw, loaded.pointer, number, first, count, *_rates(rates))
-
-    def write_direct_meter(self, table: str, match: Match, rates: Sequence[tuple[float, int]]) -> None:
-        with self._lock:
-            loaded = self._pipeline()
-            info = self._table(loaded, table)
-            info.check_match(match)
-            code = self._lib.kv_switch_write_direct_meter(
-                self._sw, loaded.pointer, info.number, match.value, info.mask(match), match.priority, *_rates(rates)
-            )
-            self._raise(code, "table", table)
-
-    def write_value_set(self, value_set: str, members: Sequence[bytes]) -> None:
-        """Replaces the members of a parser value set; each is its fields, padded to bytes one by one."""
-        with self._lock:
-            loaded = self._pipeline()
-            if value_set not in loaded.objects.value_sets:
-                raise DataplaneError(Status.NOT_FOUND, f"there is no value set {value_set!r}")
-            number, size = loaded.objects.value_sets[value_set]
-            for member in members:
-                if len(member) != size:
-                    raise DataplaneError(
-                        Status.INVALID_ARGUMENT,
-                        f"value set {value_set!r}: a member has {len(member)} bytes, not {size}",
-                    )
-            code = self._lib.kv_switch_write_value_set(
-                self._sw, loaded.pointer, number, b"".join(members), len(members)
-            )
-            self._raise(code, "value set", value_set)
-
-    def set_multicast_group(self, group: int, replicas: Sequence[tuple[int, int]]) -> None:
-        """The (port, instance) pairs of a multicast group; none removes it."""
-        with self._lock:
-            self._check_open()
-            code = self._lib.kv_switch_multicast(self._sw, group, _replicas(replicas), len(replicas))
-            self._raise(code, "multicast group", str(group), "group number")
-
-    def set_clone_session(
-        self, session: int, replicas: Sequence[tuple[int, int]], truncate: int = 0, class_of_service: int = 0
-    ) -> None:
-        """The (port, instance) pairs of a clone session, cut to `truncate` bytes if not 0; none removes it."""
-        with self._lock:
-            self._check_open()
-            code = self._lib.kv_switch_clone_session(
-                self._sw, session, _replicas(replicas), len(replicas), truncate, class_of_service
-            )
-            self._raise(code, "clone session", str(session), "session number")
-
-    def on_digest(self, handler: DigestHandler) -> None:
-        self._on_digest = handler
-        self._start("digests", self._deliver_digests)
-
     # -- packets
 
     @contextmanager
@@ -676,24 +625,14 @@ class NativeDataplane:
             if code == 1:
                 frame = lib.take(self._lib, data, length.value)
                 if self._packet_in is not None:
-                    _deliver("packet-in", self._packet_in, frame)
-
-    def _deliver_digests(self) -> None:
-        number, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()
-        while (
-            code := self._lib.kv_switch_next_digest(self._sw, 1000, c.byref(number), c.byref(data), c.byref(length))
-        ) >= 0:
-            if code == 1:
-                sample = lib.take(self._lib, data, length.value)
-                loaded = self._loaded
-                if self._on_digest is not None and loaded is not None:
-                    _deliver("digest", self._on_digest, loaded.objects.digests[number.value], sample)
+                    deliver("packet-in", self._packet_in, frame)
 
     def close(self) -> None:
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            self._stopping.set()
             self._idle.wait_for(lambda: self._users == 0)
             self._lib.kv_switch_stop(self._sw)
         for thread in self._threads:
@@ -705,28 +644,7 @@ class NativeDataplane:
             self._loaded = None
 
 
-def _deliver(what: str, handler: Callable[..., None], *args: object) -> None:
-    """Calls a handler; its failure is logged and must not end the thread that delivers."""
-    try:
-        handler(*args)
-    except Exception:
-        _LOG.exception("the handler of a %s failed", what)
-
-
 def _action(kind: int, ident: int, name: str, args: bytes) -> TableAction:
     if kind == _MEMBER:
         return MemberRef(ident)
     return GroupRef(ident) if kind == _GROUP else Action(name, args)
-
-
-def _replicas(replicas: Sequence[tuple[int, int]]) -> c.Array[lib.ReplicaStruct]:
-    array = (lib.ReplicaStruct * max(1, len(replicas)))()
-    for i, (port, instance) in enumerate(replicas):
-        array[i] = lib.ReplicaStruct(port, instance)
-    return array
-
-
-def _rates(rates: Sequence[tuple[float, int]]) -> tuple[int, c.Array[c.c_double], c.Array[c.c_uint64]]:
-    speeds = (c.c_double * 2)(*(rate / 1e6 for rate, _ in rates[:2]))
-    bursts = (c.c_uint64 * 2)(*(burst for _, burst in rates[:2]))
-    return len(rates), speeds, bursts

@@ -22,16 +22,43 @@ class ActionSpec(c.Structure):
     )
 
 
-class Target(c.Structure):
-    _fields_ = (("kind", c.c_uint32), ("id", c.c_uint32), ("args", c.c_char_p))
-
-
-class GroupMemberStruct(c.Structure):
-    _fields_ = (("member_id", c.c_uint32), ("weight", c.c_uint32), ("watch_port", c.c_int32))
+class MeterConfigStruct(c.Structure):
+    _fields_ = (
+        ("marker", c.c_uint32),
+        ("per_microsecond", c.c_double * 2),
+        ("burst", c.c_uint64 * 2),
+        ("written", c.c_int64 * 5),
+    )
 
 
 class CounterStruct(c.Structure):
     _fields_ = (("packets", c.c_uint64), ("bytes", c.c_uint64))
+
+
+class MeterStateStruct(c.Structure):
+    _fields_ = (("configured", c.c_uint64), ("written", c.c_int64 * 5), ("marked", CounterStruct * 3))
+
+
+class Target(c.Structure):
+    _fields_ = (
+        ("kind", c.c_uint32),
+        ("id", c.c_uint32),
+        ("args", c.c_char_p),
+        ("note", c.c_char_p),
+        ("note_length", c.c_uint32),
+        ("idle_timeout_ns", c.c_int64),
+        ("counter", c.POINTER(CounterStruct)),
+        ("meter", c.POINTER(MeterConfigStruct)),
+        ("now_us", c.c_uint64),
+    )
+
+
+class ValueSetFieldStruct(c.Structure):
+    _fields_ = (("bytes", c.c_uint16), ("range", c.c_uint16))
+
+
+class GroupMemberStruct(c.Structure):
+    _fields_ = (("member_id", c.c_uint32), ("weight", c.c_uint32), ("watch_port", c.c_int32))
 
 
 class PortStatsStruct(c.Structure):
@@ -44,6 +71,10 @@ class ReplicaStruct(c.Structure):
     _fields_ = (("port", c.c_uint32), ("instance", c.c_uint32))
 
 
+class BackedReplicaStruct(c.Structure):
+    _fields_ = (("replica", ReplicaStruct), ("backup", c.c_uint32))
+
+
 LogFunction = c.CFUNCTYPE(None, c.c_char_p)
 
 _SW = c.c_void_p
@@ -54,8 +85,8 @@ _I32 = c.c_int32
 _INT = c.c_int
 _STR = c.c_char_p
 _OUT = (c.POINTER(U8P), c.POINTER(c.c_uint64))
-_DOUBLES = c.POINTER(c.c_double)
-_WORDS = c.POINTER(c.c_uint64)
+_METER = c.POINTER(MeterConfigStruct)
+_KEY = (_STR, _STR, _I32)
 
 _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_new": (_SW, (_U32, _U32, _U64)),
@@ -86,15 +117,26 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_write_registers": (None, (_SW, _PIPE, _U32, _U32, _U32, _STR)),
     "kv_switch_read_counters": (None, (_SW, _PIPE, _U32, _U32, _U32, c.POINTER(CounterStruct))),
     "kv_switch_write_counters": (None, (_SW, _PIPE, _U32, _U32, _U32, _U64, _U64)),
-    "kv_switch_write_meters": (None, (_SW, _PIPE, _U32, _U32, _U32, _U32, _DOUBLES, _WORDS)),
-    "kv_switch_write_direct_meter": (_INT, (_SW, _PIPE, _U32, _STR, _STR, _I32, _U32, _DOUBLES, _WORDS)),
-    "kv_switch_write_value_set": (_INT, (_SW, _PIPE, _U32, _STR, _U32)),
-    "kv_switch_multicast": (_INT, (_SW, _U32, c.POINTER(ReplicaStruct), _U32)),
+    "kv_switch_write_meters": (None, (_SW, _PIPE, _U32, _U32, _U32, _METER)),
+    "kv_switch_clear_meters": (None, (_SW, _PIPE, _U32, _U32, _U32)),
+    "kv_switch_read_meters": (None, (_SW, _PIPE, _U32, _U32, _U32, c.POINTER(MeterStateStruct))),
+    "kv_switch_write_direct_meter": (_INT, (_SW, _PIPE, _U32, *_KEY, _METER)),
+    "kv_switch_clear_direct_meter": (_INT, (_SW, _PIPE, _U32, *_KEY)),
+    "kv_switch_read_idle": (_INT, (_SW, _PIPE, _U32, c.POINTER(_U64), *_OUT)),
+    "kv_switch_write_value_set": (_INT, (_SW, _PIPE, _U32, _STR, _U32, c.POINTER(ValueSetFieldStruct), _U32)),
+    "kv_switch_configure_digest": (None, (_SW, _PIPE, _U32, _INT, _U32, _U64, _U64)),
+    "kv_switch_acknowledge_digest": (_INT, (_SW, _PIPE, _U32, _U64)),
+    "kv_switch_multicast": (_INT, (_SW, _U32, c.POINTER(BackedReplicaStruct), _U32)),
+    "kv_switch_freeze": (None, (_SW,)),
+    "kv_switch_thaw": (None, (_SW,)),
     "kv_switch_clone_session": (_INT, (_SW, _U32, c.POINTER(ReplicaStruct), _U32, _U32, _U32)),
     "kv_switch_inject": (_INT, (_SW, _U32, _STR, _U32, *_OUT)),
     "kv_switch_bench": (_U64, (_SW, _STR, c.POINTER(_U32), c.POINTER(_U32), _U32, _U64, c.POINTER(_U64))),
     "kv_switch_next_packet_in": (_INT, (_SW, _U32, c.POINTER(U8P), c.POINTER(_U32))),
-    "kv_switch_next_digest": (_INT, (_SW, _U32, c.POINTER(_U32), c.POINTER(U8P), c.POINTER(_U32))),
+    "kv_switch_next_digest": (
+        _INT,
+        (_SW, _U32, c.POINTER(_U32), c.POINTER(_U64), c.POINTER(_U64), c.POINTER(_U32), *_OUT),
+    ),
     "kv_switch_add_port": (_INT, (_SW, _U32, _STR)),
     "kv_switch_remove_port": (_INT, (_SW, _U32)),
     "kv_switch_port": (_INT, (_SW, _U32, c.POINTER(_U32), _STR, c.POINTER(_U32), c.POINTER(PortStatsStruct))),

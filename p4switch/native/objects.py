@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import ctypes as c
 from dataclasses import dataclass
 
 from p4switch.bmv2 import model
 from p4switch.codegen.program import value_set_bytes
 from p4switch.codegen.tables import action_names, action_of, profile_actions, table_kind
-from p4switch.dataplane import Action, DataplaneError, GroupRef, Match, MemberRef, Status, TableAction
-from p4switch.native.library import Target
+from p4switch.dataplane import (
+    Action,
+    Attributes,
+    DataplaneError,
+    GroupRef,
+    Match,
+    MemberRef,
+    MeterConfig,
+    Status,
+    TableAction,
+)
+from p4switch.native.library import CounterStruct, MeterConfigStruct, Target
 
 _KINDS = {Action: 0, MemberRef: 1, GroupRef: 2}
+
+
+_TWO_RATES, _SINGLE_RATE = 1, 2
+_MAX_INT64 = (1 << 63) - 1
+
+
+def meter_struct(config: MeterConfig) -> MeterConfigStruct:
+    """The configuration as the runtime takes it."""
+    peak = config.eburst if config.single_rate else config.pburst
+    written = (config.cir, config.cburst, config.pir, config.pburst, config.eburst)
+    return MeterConfigStruct(
+        _SINGLE_RATE if config.single_rate else _TWO_RATES,
+        (c.c_double * 2)(config.cir / 1e6, config.pir / 1e6),
+        (c.c_uint64 * 2)(config.cburst, peak),
+        (c.c_int64 * 5)(*(min(round(value), _MAX_INT64) for value in written)),
+    )
 
 
 def _arg_bytes(action: model.Action) -> int:
@@ -28,6 +55,8 @@ class TableInfo:
     masked: bool
     prioritised: bool
     counters: bool
+    meter: bool
+    timeouts: bool
     immutable: bool
     profile: str | None
     actions: dict[str, int]
@@ -75,6 +104,22 @@ class TableInfo:
             self._refuse("it has no action profile, so no members and groups")
         ident = action.member_id if isinstance(action, MemberRef) else action.group_id
         return Target(_KINDS[type(action)], ident, None)
+
+    def attach(self, target: Target, attributes: Attributes) -> None:
+        """Add what an entry carries beside its action."""
+        if attributes.counter is not None:
+            if not self.counters:
+                self._refuse("it has no direct counter")
+            target.counter = c.pointer(CounterStruct(attributes.counter.packets, attributes.counter.bytes))
+        if attributes.meter is not None:
+            if not self.meter:
+                self._refuse("it has no direct meter")
+            target.meter = c.pointer(meter_struct(attributes.meter))
+        if attributes.idle_timeout_ns and not self.timeouts:
+            self._refuse("its entries have no timeouts")
+        target.note = attributes.note
+        target.note_length = len(attributes.note)
+        target.idle_timeout_ns = attributes.idle_timeout_ns
 
     def const_match(self, entry: model.ConstEntry, priority: int) -> Match:
         """The packed match of a constant entry."""
@@ -159,6 +204,8 @@ def _table_info(program: model.Program, number: int, table: model.Table) -> Tabl
         masked=bool(table.key) and kind is not model.MatchKind.EXACT,
         prioritised=bool(table.key) and kind in (model.MatchKind.TERNARY, model.MatchKind.RANGE),
         counters=table.with_counters,
+        meter=table.meter is not None,
+        timeouts=table.support_timeout,
         immutable=table.immutable,
         profile=table.profile,
         actions={name: index for index, name in enumerate(names)},

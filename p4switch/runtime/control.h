@@ -15,11 +15,25 @@ enum kv_status {
     KV_OUT_OF_MEMORY,
 };
 
-/* What an entry does, as it crosses the seam: an action with packed arguments, a member or a group. */
+/* A meter's configuration: rates in units a microsecond and bursts in units, committed and peak (or excess). */
+struct kv_meter_config {
+    uint32_t marker; /* enum kv_marker */
+    double per_microsecond[KV_MAX_RATES];
+    uint64_t burst[KV_MAX_RATES];
+    int64_t written[5];
+};
+
+/* What an entry does, as it crosses the seam: an action with packed arguments, a member or a group; and what it carries. */
 struct kv_target {
     uint32_t kind; /* enum kv_entry_kind */
     uint32_t id;   /* index of the action in the table's actions, member id or group id */
     const uint8_t *args;
+    const uint8_t *note;
+    uint32_t note_length;
+    int64_t idle_timeout_ns;
+    const struct kv_counter *counter;    /* NULL: 0, or unchanged */
+    const struct kv_meter_config *meter; /* NULL: every packet is green */
+    uint64_t now_us;
 };
 
 /* Memory that packet threads may still be reading; freed by kv_reclaim after they have passed a batch. */
@@ -33,6 +47,14 @@ void kv_retire(struct kv_garbage *garbage, void *item);
 /* packed bytes <-> words */
 void kv_unpack(const struct kv_field_spec *fields, unsigned count, const uint8_t *bytes, uint64_t *words);
 void kv_pack(const struct kv_field_spec *fields, unsigned count, const uint64_t *words, uint8_t *bytes);
+
+/* direct resources */
+void kv_meter_configure(struct kv_meter *meter, const struct kv_meter_config *config, uint64_t now_us);
+int kv_direct_new(const struct kv_table_spec *spec, const struct kv_target *target, struct kv_direct **result);
+int kv_direct_modify(const struct kv_table_spec *spec, const struct kv_target *target, struct kv_direct *old,
+                     struct kv_direct **fresh);
+void kv_direct_free(struct kv_direct *direct);
+void kv_direct_retire(struct kv_garbage *garbage, struct kv_direct *direct);
 
 /* tables */
 int kv_table_init(struct kv_table *table, const struct kv_table_spec *spec, uint64_t seed);
@@ -50,6 +72,9 @@ struct kv_entry *kv_table_find(struct kv_table *table, const uint8_t *value, con
 /* Calls `visit` for each entry; `mask` is the tuple's, NULL in an exact table. */
 void kv_table_each(struct kv_table *table, void (*visit)(void *, struct kv_entry *, const uint64_t *mask), void *arg);
 unsigned kv_args_at(const struct kv_table_spec *spec);
+/* The packed value and mask (or bounds) of an entry; `masks` is left alone in an exact table, where `mask` is NULL. */
+void kv_entry_key(const struct kv_table_spec *spec, const struct kv_entry *entry, const uint64_t *mask, uint8_t *value,
+                  uint8_t *masks);
 
 /* profiles */
 struct kv_member *kv_member_find(struct kv_profile *profile, uint32_t id);
@@ -63,6 +88,10 @@ int kv_group_write(struct kv_profile *profile, struct kv_garbage *garbage, uint3
 int kv_group_delete(struct kv_profile *profile, struct kv_garbage *garbage, uint32_t id);
 void kv_groups_refresh(struct kv_profile *profile, struct kv_garbage *garbage, kv_port_up up, void *arg);
 void kv_profile_free(struct kv_profile *profile);
+
+/* digests */
+struct kv_learn *kv_learns_new(const struct kv_program *program);
+void kv_learns_free(struct kv_learn *learns, unsigned count);
 
 /* pipelines */
 struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t seed);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 3
+#define KV_ABI 4
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -56,7 +56,8 @@ struct kv_table_spec {
     uint8_t counters;
     uint8_t meter_rates; /* 0: no direct meter */
     uint8_t meter_bytes;
-    int16_t profile; /* index, or -1 */
+    uint8_t timeouts; /* entries may age */
+    int16_t profile;  /* index, or -1 */
     uint16_t key_count;
     uint16_t key_bytes;
     uint16_t key_limbs;
@@ -128,21 +129,36 @@ struct kv_counter {
     uint64_t packets, bytes;
 };
 
-/* A token bucket for each rate, in the order of the colours: green up to the first, yellow up to the second. */
+/* A token bucket for each rate: committed, then peak (or, of a single-rate marker, the excess bucket). */
 #define KV_MAX_RATES 2
+#define KV_COLOURS (KV_MAX_RATES + 1)
+enum kv_marker { KV_UNCONFIGURED, KV_TWO_RATES, KV_SINGLE_RATE };
+
 struct kv_meter {
-    uint8_t configured;
+    uint8_t marker; /* enum kv_marker */
     struct {
         double per_microsecond;
         uint64_t burst, tokens, granted;
     } rate[KV_MAX_RATES];
     uint64_t since; /* microseconds at which it was configured */
+    struct kv_counter marked[KV_COLOURS];
+    int64_t written[5]; /* the configuration as it was written, for reading it back: cir, cburst, pir, pburst, eburst */
 };
 
-/* What an entry carries beside its key; shared by the successive versions of one entry. */
+/* What a client attached to an entry that means nothing to packets; writers only. */
+struct kv_note {
+    uint32_t length;
+    uint8_t bytes[];
+};
+
+/* What an entry carries beside its key and action, if there is any; shared by the successive versions of one entry. */
 struct kv_direct {
     struct kv_counter counter;
-    struct kv_meter meter;
+    uint64_t last_hit_us; /* since the switch started; kept in tables with timeouts */
+    uint64_t notified_us; /* the last notification that it is idle; writers only */
+    int64_t idle_timeout_ns; /* 0: none; writers only */
+    struct kv_note *note;
+    struct kv_meter meter[]; /* one in tables with a direct meter */
 };
 
 /* An action with its arguments; never changed once published. */
@@ -222,6 +238,7 @@ struct kv_table {
     /* writers only */
     struct kv_entry *program_default;
     uint32_t live, used, order;
+    uint32_t ageing; /* entries with a timeout */
     bool immutable, default_const;
 };
 
@@ -234,11 +251,19 @@ struct kv_profile {
     uint32_t group_slots, group_count;
 };
 
+/* A field of a value set's members: compared under a mask, or as a range between a value and its mask. */
+struct kv_value_set_field {
+    uint16_t bytes;
+    uint16_t range;
+};
+
 struct kv_value_set {
     const struct kv_value_set_spec *spec;
     struct kv_value_set_view {
         uint32_t count;
-        uint8_t members[];
+        uint32_t field_count; /* 0: all exact */
+        const struct kv_value_set_field *fields; /* behind the members */
+        uint8_t members[];                       /* value and mask of each */
     } *current;
 };
 
@@ -250,6 +275,7 @@ struct kv_pipeline {
     struct kv_counter **counters;
     struct kv_meter **meters;
     struct kv_value_set *value_sets;
+    struct kv_learn *learns; /* by digest */
 };
 
 /* -- packets ------------------------------------------------------------------------------------------------------ */
@@ -274,6 +300,7 @@ struct kv_replica {
     uint32_t instance;
 };
 
+/* What is sent: of each replica the most preferred one whose port is up. */
 struct kv_multicast_view {
     uint32_t count;
     struct kv_replica replicas[];

@@ -113,35 +113,99 @@ static inline void kv_count(struct kv_counter *counter, uint64_t bytes)
     __atomic_store_n(&counter->bytes, counter->bytes + bytes, __ATOMIC_RELAXED);
 }
 
-/* The colour of a packet: 0 while every bucket has tokens for it, else the number of the first that has not. */
+/* The tokens that have come into a bucket since it was last asked. */
+static inline uint64_t kv_meter_granted(struct kv_meter *meter, unsigned rate, uint64_t elapsed_us)
+{
+    uint64_t granted = (uint64_t)((double)elapsed_us * meter->rate[rate].per_microsecond);
+    uint64_t fresh = granted - meter->rate[rate].granted;
+    meter->rate[rate].granted = granted;
+    return fresh;
+}
+
+static inline bool kv_meter_take(struct kv_meter *meter, unsigned rate, uint64_t need)
+{
+    if (meter->rate[rate].tokens < need)
+        return false;
+    meter->rate[rate].tokens -= need;
+    return true;
+}
+
+/* RFC 2697: what the committed bucket cannot hold fills the excess bucket. */
+static inline uint32_t kv_meter_single_rate(struct kv_meter *meter, uint64_t elapsed_us, uint64_t need)
+{
+    uint64_t tokens = meter->rate[0].tokens + kv_meter_granted(meter, 0, elapsed_us);
+    uint64_t over = tokens > meter->rate[0].burst ? tokens - meter->rate[0].burst : 0;
+    meter->rate[0].tokens = tokens - over;
+    uint64_t excess = meter->rate[1].tokens + over;
+    meter->rate[1].tokens = excess < meter->rate[1].burst ? excess : meter->rate[1].burst;
+    if (kv_meter_take(meter, 0, need))
+        return 0;
+    return kv_meter_take(meter, 1, need) ? 1 : 2;
+}
+
+/* The peak bucket is asked first, as in RFC 2698 and BMv2: a packet beyond it takes nothing from the committed one. */
+static inline uint32_t kv_meter_rates(struct kv_meter *meter, unsigned rates, uint64_t elapsed_us, uint64_t need)
+{
+    for (unsigned i = rates; i-- > 0;) {
+        uint64_t tokens = meter->rate[i].tokens + kv_meter_granted(meter, i, elapsed_us);
+        meter->rate[i].tokens = tokens < meter->rate[i].burst ? tokens : meter->rate[i].burst;
+        if (!kv_meter_take(meter, i, need))
+            return i + 1;
+    }
+    return 0;
+}
+
+/* The colour of a packet: 0 green, 1 yellow, 2 red. */
 static inline uint32_t kv_meter_execute(struct kv_meter *meter, unsigned rates, bool per_byte, uint32_t length,
                                         uint64_t now_us)
 {
-    if (!__atomic_load_n(&meter->configured, __ATOMIC_ACQUIRE))
-        return 0;
-    uint64_t elapsed = now_us - meter->since, need = per_byte ? length : 1;
-    for (unsigned i = 0; i < rates; i++) {
-        uint64_t granted = (uint64_t)((double)elapsed * meter->rate[i].per_microsecond);
-        uint64_t tokens = meter->rate[i].tokens + (granted - meter->rate[i].granted);
-        meter->rate[i].granted = granted;
-        if (tokens > meter->rate[i].burst)
-            tokens = meter->rate[i].burst;
-        if (tokens < need) {
-            meter->rate[i].tokens = tokens;
-            return i + 1;
-        }
-        meter->rate[i].tokens = tokens - need;
+    uint32_t colour = 0;
+    uint8_t marker = __atomic_load_n(&meter->marker, __ATOMIC_ACQUIRE);
+    if (marker != KV_UNCONFIGURED) {
+        uint64_t elapsed_us = now_us - meter->since, need = per_byte ? length : 1;
+        colour = marker == KV_SINGLE_RATE ? kv_meter_single_rate(meter, elapsed_us, need)
+                                          : kv_meter_rates(meter, rates, elapsed_us, need);
     }
-    return 0;
+    kv_count(&meter->marked[colour], length);
+    return colour;
+}
+
+/* Remembers that an entry was hit. Most hits fall into the microsecond of the last one and leave the line clean. */
+static inline void kv_hit(struct kv_direct *direct, uint64_t now_us)
+{
+    if (__atomic_load_n(&direct->last_hit_us, __ATOMIC_RELAXED) != now_us)
+        __atomic_store_n(&direct->last_hit_us, now_us, __ATOMIC_RELAXED);
+}
+
+static inline bool kv_value_set_matches(const struct kv_value_set_view *view, const uint8_t *member, const uint8_t *key,
+                                        unsigned bytes)
+{
+    const uint8_t *mask = member + bytes;
+    for (uint32_t f = 0; f < view->field_count; f++) {
+        unsigned n = view->fields[f].bytes;
+        if (view->fields[f].range) {
+            if (memcmp(key, member, n) < 0 || memcmp(key, mask, n) > 0)
+                return false;
+        } else {
+            for (unsigned i = 0; i < n; i++)
+                if ((key[i] & mask[i]) != member[i])
+                    return false;
+        }
+        key += n;
+        member += n;
+        mask += n;
+    }
+    return true;
 }
 
 static inline bool kv_value_set_contains(struct kv_value_set *set, const uint8_t *key, unsigned bytes)
 {
     const struct kv_value_set_view *view = KV_LOAD(&set->current);
-    if (view)
-        for (uint32_t i = 0; i < view->count; i++)
-            if (memcmp(view->members + (size_t)i * bytes, key, bytes) == 0)
-                return true;
+    for (uint32_t i = 0; view && i < view->count; i++) {
+        const uint8_t *member = view->members + 2 * (size_t)i * bytes;
+        if (view->field_count ? kv_value_set_matches(view, member, key, bytes) : memcmp(member, key, bytes) == 0)
+            return true;
+    }
     return false;
 }
 

@@ -35,7 +35,8 @@ struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t s
     pipeline->counters = calloc(program->counter_count + 1u, sizeof *pipeline->counters);
     pipeline->meters = calloc(program->meter_count + 1u, sizeof *pipeline->meters);
     pipeline->value_sets = calloc(program->value_set_count + 1u, sizeof *pipeline->value_sets);
-    bool complete = pipeline->tables && pipeline->profiles && pipeline->registers && pipeline->counters &&
+    pipeline->learns = kv_learns_new(program);
+    bool complete = pipeline->learns && pipeline->tables && pipeline->profiles && pipeline->registers && pipeline->counters &&
                     pipeline->meters && pipeline->value_sets;
     for (unsigned i = 0; complete && i < program->table_count; i++)
         complete = kv_table_init(&pipeline->tables[i], &program->tables[i], seed + i) == KV_OK;
@@ -75,6 +76,7 @@ void kv_pipeline_free(struct kv_pipeline *pipeline)
         unmap_array(pipeline->meters[i], (uint64_t)program->meters[i].size * sizeof(struct kv_meter));
     for (unsigned i = 0; pipeline->value_sets && i < program->value_set_count; i++)
         free(pipeline->value_sets[i].current);
+    kv_learns_free(pipeline->learns, program->digest_count);
     free(pipeline->tables);
     free(pipeline->profiles);
     free(pipeline->registers);

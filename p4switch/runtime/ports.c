@@ -289,9 +289,8 @@ static void tick(struct kv_switch *sw)
         port->up = up;
     }
     kv_leave(sw);
-    if (changed && sw->pipeline)
-        for (unsigned i = 0; i < sw->pipeline->program->profile_count; i++)
-            kv_groups_refresh(&sw->pipeline->profiles[i], &sw->garbage, kv_switch_port_up, sw);
+    if (changed)
+        kv_ports_changed(sw);
     kv_reclaim(sw, true);
     pthread_mutex_unlock(&sw->writers);
 }
@@ -416,9 +415,8 @@ int kv_switch_add_port(struct kv_switch *sw, uint32_t number, const char *name)
         free(port);
     }
     kv_leave(sw);
-    if (status == KV_OK && sw->pipeline)
-        for (unsigned i = 0; i < sw->pipeline->program->profile_count; i++)
-            kv_groups_refresh(&sw->pipeline->profiles[i], &sw->garbage, kv_switch_port_up, sw);
+    if (status == KV_OK)
+        kv_ports_changed(sw);
     pthread_mutex_unlock(&sw->writers);
     wake(sw);
     return status;
@@ -441,9 +439,7 @@ int kv_switch_remove_port(struct kv_switch *sw, uint32_t number)
         if (port->fd >= 0)
             close(port->fd);
         free(port);
-        if (sw->pipeline)
-            for (unsigned i = 0; i < sw->pipeline->program->profile_count; i++)
-                kv_groups_refresh(&sw->pipeline->profiles[i], &sw->garbage, kv_switch_port_up, sw);
+        kv_ports_changed(sw);
     }
     pthread_mutex_unlock(&sw->writers);
     return port ? KV_OK : KV_NOT_FOUND;

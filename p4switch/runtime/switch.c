@@ -14,6 +14,12 @@ uint64_t kv_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Microseconds since the switch started: the clock of packets. */
+uint64_t kv_switch_now_us(const struct kv_switch *sw)
+{
+    return (kv_now_ns() - sw->started_ns) / 1000;
+}
+
 /* -- turns */
 
 void kv_enter(struct kv_switch *sw)
@@ -179,7 +185,8 @@ static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t leng
 static const struct kv_multicast_view *multicast(struct kv_ctx *ctx, uint32_t group)
 {
     struct kv_switch *sw = ctx->owner;
-    return group < KV_MULTICAST_GROUPS ? KV_LOAD(&sw->multicast[group]) : NULL;
+    struct kv_multicast_group *found = group < KV_MULTICAST_GROUPS ? KV_LOAD(&sw->multicast[group]) : NULL;
+    return found ? KV_LOAD(&found->current) : NULL;
 }
 
 static const struct kv_clone_session *clone_session(struct kv_ctx *ctx, uint32_t id)
@@ -191,7 +198,7 @@ static const struct kv_clone_session *clone_session(struct kv_ctx *ctx, uint32_t
 static void digest(struct kv_ctx *ctx, uint32_t index, const uint8_t *sample)
 {
     struct kv_switch *sw = ctx->owner;
-    kv_queue_push(&sw->digests, index, sample, ctx->pipeline->program->digests[index].bytes);
+    kv_learn_sample(&sw->learner, ctx->pipeline, index, sample);
 }
 
 static void log_text(struct kv_ctx *ctx, const char *text)
@@ -232,14 +239,18 @@ struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t 
     struct kv_switch *sw = calloc(1, sizeof *sw);
     if (!sw)
         return NULL;
-    pthread_mutex_init(&sw->writers, NULL);
-    pthread_mutex_init(&sw->packets, NULL);
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&sw->writers, &recursive);
+    pthread_mutex_init(&sw->packets, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     sw->started_ns = kv_now_ns();
     sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
     sw->multicast = calloc(KV_MULTICAST_GROUPS, sizeof *sw->multicast);
     sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
     sw->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int status = kv_queue_init(&sw->packet_in, 4096) | kv_queue_init(&sw->digests, 4096);
+    int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner);
     if (!sw->ports || !sw->multicast || !sw->clones || sw->wake < 0 || status != KV_OK)
         return NULL; /* the process is out of memory: it does not live to miss these */
     sw->ctx = (struct kv_ctx){
@@ -267,7 +278,7 @@ void kv_switch_stop(struct kv_switch *sw)
 {
     kv_ports_stop(sw);
     queue_close(&sw->packet_in);
-    queue_close(&sw->digests);
+    kv_learner_close(&sw->learner);
 }
 
 void kv_switch_free(struct kv_switch *sw)
@@ -275,12 +286,15 @@ void kv_switch_free(struct kv_switch *sw)
     kv_reclaim(sw, true);
     if (sw->pipeline)
         kv_pipeline_free(sw->pipeline);
-    for (uint32_t i = 0; i < KV_MULTICAST_GROUPS; i++)
+    for (uint32_t i = 0; i < KV_MULTICAST_GROUPS; i++) {
+        if (sw->multicast[i])
+            free(sw->multicast[i]->current);
         free(sw->multicast[i]);
+    }
     for (uint32_t i = 0; i < KV_CLONE_SESSIONS; i++)
         free(sw->clones[i]);
     kv_queue_free(&sw->packet_in);
-    kv_queue_free(&sw->digests);
+    kv_learner_free(&sw->learner);
     close(sw->wake);
     free(sw->ports);
     free(sw->multicast);
@@ -305,7 +319,10 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
     struct kv_pipeline *old = sw->pipeline;
     void *old_phv = sw->ctx.phv;
     sw->ctx.phv = phv;
+    pthread_mutex_lock(&sw->learner.lock);
+    kv_learner_clear(&sw->learner);
     KV_STORE(&sw->pipeline, pipeline);
+    pthread_mutex_unlock(&sw->learner.lock);
     kv_leave(sw);
     kv_reclaim(sw, true);
     if (old)
@@ -340,13 +357,36 @@ static struct kv_profile *profile_of(struct kv_pipeline *p, uint32_t table)
 int kv_switch_insert(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                      const uint8_t *mask, int32_t priority, const struct kv_target *target)
 {
-    WRITE(sw, kv_table_insert(&p->tables[table], profile_of(p, table), &sw->garbage, value, mask, priority, target));
+    struct kv_target stamped = *target;
+    stamped.now_us = kv_switch_now_us(sw);
+    WRITE(sw, kv_table_insert(&p->tables[table], profile_of(p, table), &sw->garbage, value, mask, priority, &stamped));
+}
+
+/* The action takes effect with one store; a counter or meter that is written with it, right after. */
+static int modify(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                  const uint8_t *mask, int32_t priority, const struct kv_target *target)
+{
+    struct kv_table *t = &p->tables[table];
+    int status = kv_table_modify(t, profile_of(p, table), &sw->garbage, value, mask, priority, target);
+    if (status == KV_OK && (target->counter || t->spec->meter_rates)) {
+        const uint64_t *tuple_mask;
+        struct kv_direct *direct = kv_table_find(t, value, mask, priority, &tuple_mask)->direct;
+        kv_enter(sw);
+        if (direct && target->counter)
+            direct->counter = *target->counter;
+        if (t->spec->meter_rates)
+            kv_meter_configure(direct->meter, target->meter, target->now_us);
+        kv_leave(sw);
+    }
+    return status;
 }
 
 int kv_switch_modify(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                      const uint8_t *mask, int32_t priority, const struct kv_target *target)
 {
-    WRITE(sw, kv_table_modify(&p->tables[table], profile_of(p, table), &sw->garbage, value, mask, priority, target));
+    struct kv_target stamped = *target;
+    stamped.now_us = kv_switch_now_us(sw);
+    WRITE(sw, modify(sw, p, table, value, mask, priority, &stamped));
 }
 
 int kv_switch_delete(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
@@ -391,11 +431,30 @@ int kv_switch_delete_group(struct kv_switch *sw, struct kv_pipeline *p, uint32_t
 
 /* -- reads: records packed one behind the other, in memory that the caller frees with kv_switch_release */
 
+/* What is read of a meter. */
+struct meter_state {
+    uint64_t configured;
+    int64_t written[5];
+    struct kv_counter marked[KV_COLOURS];
+};
+
+static struct meter_state meter_state(const struct kv_meter *meter)
+{
+    struct meter_state state = {.configured = meter->marker != KV_UNCONFIGURED};
+    memcpy(state.written, meter->written, sizeof state.written);
+    for (unsigned i = 0; i < KV_COLOURS; i++) {
+        state.marked[i].packets = __atomic_load_n(&meter->marked[i].packets, __ATOMIC_RELAXED);
+        state.marked[i].bytes = __atomic_load_n(&meter->marked[i].bytes, __ATOMIC_RELAXED);
+    }
+    return state;
+}
+
 struct record_buffer {
     uint8_t *data;
     size_t size, room;
     bool failed;
     struct kv_table *table;
+    uint64_t now_us;
 };
 
 static void put(struct record_buffer *buffer, const void *data, size_t size)
@@ -423,42 +482,43 @@ static void put_packed(struct record_buffer *buffer, const struct kv_field_spec 
     put(buffer, bytes, size);
 }
 
-/* kind, id (action, member or group), priority, packets, bytes, value, mask (not in an exact table), arguments */
+/* A head, then value, mask (not in an exact table), arguments, note, and the state of the direct meter if there is one. */
 static void put_entry(void *arg, struct kv_entry *entry, const uint64_t *mask)
 {
     struct record_buffer *buffer = arg;
     const struct kv_table_spec *spec = buffer->table->spec;
+    const struct kv_direct *direct = entry->direct;
     struct {
         uint32_t kind, id;
         int32_t priority;
-        uint32_t unused;
-        uint64_t packets, bytes;
-    } head = {entry->kind, 0, spec->kind == KV_LPM ? 0 : entry->priority, 0, 0, 0};
+        uint32_t note_length;
+        uint64_t packets, bytes, idle_us;
+        int64_t idle_timeout_ns;
+    } head = {.kind = entry->kind, .priority = spec->kind == KV_LPM ? 0 : entry->priority};
     head.id = entry->kind == KV_ACTION ? entry->action : entry->kind == KV_MEMBER ? entry->member->id : entry->group->id;
-    if (entry->direct) {
-        head.packets = __atomic_load_n(&entry->direct->counter.packets, __ATOMIC_RELAXED);
-        head.bytes = __atomic_load_n(&entry->direct->counter.bytes, __ATOMIC_RELAXED);
+    if (direct) {
+        head.note_length = direct->note ? direct->note->length : 0;
+        head.packets = __atomic_load_n(&direct->counter.packets, __ATOMIC_RELAXED);
+        head.bytes = __atomic_load_n(&direct->counter.bytes, __ATOMIC_RELAXED);
+        uint64_t last_hit_us = __atomic_load_n(&direct->last_hit_us, __ATOMIC_RELAXED);
+        head.idle_us = buffer->now_us > last_hit_us ? buffer->now_us - last_hit_us : 0;
+        head.idle_timeout_ns = direct->idle_timeout_ns;
     }
     put(buffer, &head, sizeof head);
-    uint64_t value[spec->key_limbs + 1], masks[spec->key_limbs + 1];
-    memcpy(value, entry->words, spec->key_limbs * 8u);
-    for (unsigned f = 0; mask && f < spec->key_count; f++) { /* a range has bounds instead of value and mask */
-        const struct kv_field_spec *field = &spec->key[f];
-        if (f == 0)
-            memcpy(masks, mask, spec->key_limbs * 8u);
-        if (field->match == KV_RANGE) {
-            uint64_t ones = field->width < 64 ? (1ull << field->width) - 1 : ~0ull;
-            const uint64_t *bounds = entry->words + spec->key_limbs + 2 * field->range;
-            value[field->limb] = (value[field->limb] & ~(ones << field->shift)) | bounds[0] << field->shift;
-            masks[field->limb] = (masks[field->limb] & ~(ones << field->shift)) | bounds[1] << field->shift;
-        }
-    }
-    put_packed(buffer, spec->key, spec->key_count, value, spec->key_bytes);
+    uint8_t value[spec->key_bytes + 1], masks[spec->key_bytes + 1];
+    kv_entry_key(spec, entry, mask, value, masks);
+    put(buffer, value, spec->key_bytes);
     if (mask)
-        put_packed(buffer, spec->key, spec->key_count, masks, spec->key_bytes);
+        put(buffer, masks, spec->key_bytes);
     if (entry->kind == KV_ACTION) {
         const struct kv_action_spec *action = &spec->actions[entry->action];
         put_packed(buffer, action->params, action->param_count, entry->words + kv_args_at(spec), action->arg_bytes);
+    }
+    if (head.note_length)
+        put(buffer, direct->note->bytes, direct->note->length);
+    if (spec->meter_rates) {
+        struct meter_state state = meter_state(direct->meter);
+        put(buffer, &state, sizeof state);
     }
 }
 
@@ -480,7 +540,7 @@ void kv_switch_release(void *data)
 
 int kv_switch_read_table(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, uint8_t **data, uint64_t *size)
 {
-    struct record_buffer buffer = {.table = &p->tables[table]};
+    struct record_buffer buffer = {.table = &p->tables[table], .now_us = kv_switch_now_us(sw)};
     pthread_mutex_lock(&sw->writers);
     kv_table_each(&p->tables[table], put_entry, &buffer);
     pthread_mutex_unlock(&sw->writers);
@@ -490,7 +550,7 @@ int kv_switch_read_table(struct kv_switch *sw, struct kv_pipeline *p, uint32_t t
 int kv_switch_read_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                          const uint8_t *mask, int32_t priority, uint8_t **data, uint64_t *size)
 {
-    struct record_buffer buffer = {.table = &p->tables[table]};
+    struct record_buffer buffer = {.table = &p->tables[table], .now_us = kv_switch_now_us(sw)};
     const uint64_t *tuple_mask = NULL;
     pthread_mutex_lock(&sw->writers);
     struct kv_entry *entry = kv_table_find(&p->tables[table], value, mask, priority, &tuple_mask);
@@ -498,6 +558,44 @@ int kv_switch_read_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t t
         put_entry(&buffer, entry, tuple_mask);
     pthread_mutex_unlock(&sw->writers);
     return entry ? finish(&buffer, data, size) : KV_NOT_FOUND;
+}
+
+struct idle_sweep {
+    struct record_buffer buffer;
+    uint64_t next_us; /* the soonest moment at which another entry can be idle */
+};
+
+static void put_if_idle(void *arg, struct kv_entry *entry, const uint64_t *mask)
+{
+    struct idle_sweep *sweep = arg;
+    struct kv_direct *direct = entry->direct;
+    if (!direct || !direct->idle_timeout_ns)
+        return;
+    uint64_t now_us = sweep->buffer.now_us, timeout_us = ((uint64_t)direct->idle_timeout_ns + 999) / 1000;
+    uint64_t since_us = __atomic_load_n(&direct->last_hit_us, __ATOMIC_RELAXED);
+    if (direct->notified_us > since_us)
+        since_us = direct->notified_us;
+    if (now_us >= since_us && now_us - since_us >= timeout_us) {
+        direct->notified_us = since_us = now_us;
+        put_entry(&sweep->buffer, entry, mask);
+    }
+    if (since_us + timeout_us < sweep->next_us)
+        sweep->next_us = since_us + timeout_us;
+}
+
+/* The entries of a table that have been idle for their timeout; each is given once, and again after another timeout.
+ * `next_us`: how long to wait for the next one at least. */
+int kv_switch_read_idle(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, uint64_t *next_us, uint8_t **data,
+                        uint64_t *size)
+{
+    struct kv_table *t = &p->tables[table];
+    struct idle_sweep sweep = {.buffer = {.table = t, .now_us = kv_switch_now_us(sw)}, .next_us = UINT64_MAX};
+    pthread_mutex_lock(&sw->writers);
+    if (t->ageing)
+        kv_table_each(t, put_if_idle, &sweep);
+    pthread_mutex_unlock(&sw->writers);
+    *next_us = sweep.next_us == UINT64_MAX ? UINT64_MAX : sweep.next_us - sweep.buffer.now_us;
+    return finish(&sweep.buffer, data, size);
 }
 
 int kv_switch_read_default(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, uint32_t *kind, uint32_t *id,
@@ -613,51 +711,85 @@ void kv_switch_write_counters(struct kv_switch *sw, struct kv_pipeline *p, uint3
     kv_leave(sw);
 }
 
-/* Rates in units (packets or bytes) per microsecond; `rates` 0 makes every packet green again. */
-static void meter_configure(struct kv_switch *sw, struct kv_meter *meter, uint32_t rates, const double *rate,
-                            const uint64_t *burst)
+/* NULL makes every packet green again. The counters of colours stay. */
+void kv_switch_write_meters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
+                            const struct kv_meter_config *config)
 {
-    kv_enter(sw);
-    memset(meter, 0, sizeof *meter);
-    meter->since = (kv_now_ns() - sw->started_ns) / 1000;
-    for (uint32_t i = 0; i < rates && i < KV_MAX_RATES; i++) {
-        meter->rate[i].per_microsecond = rate[i];
-        meter->rate[i].burst = meter->rate[i].tokens = burst[i];
+    uint64_t now_us = kv_switch_now_us(sw);
+    for (uint32_t done = 0; done < count; done += CHUNK) {
+        kv_enter(sw);
+        for (uint32_t i = done; i < count && i < done + CHUNK; i++)
+            kv_meter_configure(&p->meters[array][first + i], config, now_us);
+        kv_leave(sw);
     }
-    __atomic_store_n(&meter->configured, rates > 0, __ATOMIC_RELEASE);
-    kv_leave(sw);
 }
 
-void kv_switch_write_meters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
-                            uint32_t rates, const double *rate, const uint64_t *burst)
+void kv_switch_clear_meters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count)
 {
+    for (uint32_t done = 0; done < count; done += CHUNK) {
+        kv_enter(sw);
+        for (uint32_t i = done; i < count && i < done + CHUNK; i++)
+            memset(p->meters[array][first + i].marked, 0, sizeof p->meters[array][first + i].marked);
+        kv_leave(sw);
+    }
+}
+
+void kv_switch_read_meters(struct kv_switch *sw, struct kv_pipeline *p, uint32_t array, uint32_t first, uint32_t count,
+                           struct meter_state *cells)
+{
+    pthread_mutex_lock(&sw->writers);
     for (uint32_t i = 0; i < count; i++)
-        meter_configure(sw, &p->meters[array][first + i], rates, rate, burst);
+        cells[i] = meter_state(&p->meters[array][first + i]);
+    pthread_mutex_unlock(&sw->writers);
+}
+
+static struct kv_meter *direct_meter(struct kv_table *table, const uint8_t *value, const uint8_t *mask, int32_t priority)
+{
+    const uint64_t *tuple_mask = NULL;
+    struct kv_entry *entry = kv_table_find(table, value, mask, priority, &tuple_mask);
+    return entry && entry->direct && table->spec->meter_rates ? entry->direct->meter : NULL;
 }
 
 int kv_switch_write_direct_meter(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
-                                 const uint8_t *mask, int32_t priority, uint32_t rates, const double *rate,
-                                 const uint64_t *burst)
+                                 const uint8_t *mask, int32_t priority, const struct kv_meter_config *config)
 {
-    const uint64_t *tuple_mask = NULL;
     pthread_mutex_lock(&sw->writers);
-    struct kv_entry *entry = kv_table_find(&p->tables[table], value, mask, priority, &tuple_mask);
-    if (entry && entry->direct)
-        meter_configure(sw, &entry->direct->meter, rates, rate, burst);
+    struct kv_meter *meter = direct_meter(&p->tables[table], value, mask, priority);
+    if (meter) {
+        kv_enter(sw);
+        kv_meter_configure(meter, config, kv_switch_now_us(sw));
+        kv_leave(sw);
+    }
     pthread_mutex_unlock(&sw->writers);
-    return entry ? KV_OK : KV_NOT_FOUND;
+    return meter ? KV_OK : KV_NOT_FOUND;
 }
 
-/* `members`: count times the value set's bytes. */
-int kv_switch_write_value_set(struct kv_switch *sw, struct kv_pipeline *p, uint32_t set, const uint8_t *members,
-                              uint32_t count)
+int kv_switch_clear_direct_meter(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                                 const uint8_t *mask, int32_t priority)
 {
-    size_t size = (size_t)count * p->value_sets[set].spec->bytes;
-    struct kv_value_set_view *view = malloc(sizeof *view + size);
+    pthread_mutex_lock(&sw->writers);
+    struct kv_meter *meter = direct_meter(&p->tables[table], value, mask, priority);
+    if (meter) {
+        kv_enter(sw);
+        memset(meter->marked, 0, sizeof meter->marked);
+        kv_leave(sw);
+    }
+    pthread_mutex_unlock(&sw->writers);
+    return meter ? KV_OK : KV_NOT_FOUND;
+}
+
+/* `members`: value and mask (or bounds) of each, each of the value set's bytes; no `fields`: all are exact. */
+int kv_switch_write_value_set(struct kv_switch *sw, struct kv_pipeline *p, uint32_t set, const uint8_t *members,
+                              uint32_t count, const struct kv_value_set_field *fields, uint32_t field_count)
+{
+    size_t size = 2 * (size_t)count * p->value_sets[set].spec->bytes, fields_at = (size + 1) & ~(size_t)1;
+    struct kv_value_set_view *view = malloc(sizeof *view + fields_at + field_count * sizeof *fields);
     if (!view)
         return KV_OUT_OF_MEMORY;
     view->count = count;
+    view->field_count = field_count;
     memcpy(view->members, members, size);
+    view->fields = memcpy(view->members + fields_at, fields, field_count * sizeof *fields);
     pthread_mutex_lock(&sw->writers);
     kv_retire(&sw->garbage, p->value_sets[set].current);
     KV_STORE(&p->value_sets[set].current, view);
@@ -668,23 +800,91 @@ int kv_switch_write_value_set(struct kv_switch *sw, struct kv_pipeline *p, uint3
 
 /* -- replication; count 0 removes */
 
-int kv_switch_multicast(struct kv_switch *sw, uint32_t group, const struct kv_replica *replicas, uint32_t count)
+/* Of each replica the most preferred one whose port is up. With all of them down the first is sent, to be lost at its
+ * port: egress processing does not depend on the state of ports. */
+static struct kv_multicast_view *multicast_view(struct kv_switch *sw, const struct kv_multicast_group *group)
 {
-    if (group == 0 || group >= KV_MULTICAST_GROUPS)
-        return KV_INVALID_ARGUMENT;
-    struct kv_multicast_view *view = count ? malloc(sizeof *view + count * sizeof *replicas) : NULL;
-    if (count && !view)
-        return KV_OUT_OF_MEMORY;
-    if (view) {
-        view->count = count;
-        memcpy(view->replicas, replicas, count * sizeof *replicas);
+    struct kv_multicast_view *view = malloc(sizeof *view + group->count * sizeof *view->replicas);
+    if (!view)
+        return NULL;
+    view->count = 0;
+    for (uint32_t i = 0; i < group->count;) {
+        uint32_t end = i + 1, chosen = i;
+        while (end < group->count && group->written[end].backup)
+            end++;
+        for (uint32_t at = i; end > i + 1 && at < end; at++)
+            if (kv_switch_port_up(sw, (int32_t)group->written[at].replica.port)) {
+                chosen = at;
+                break;
+            }
+        view->replicas[view->count++] = group->written[chosen].replica;
+        i = end;
     }
+    return view;
+}
+
+int kv_switch_multicast(struct kv_switch *sw, uint32_t id, const struct kv_backed_replica *replicas, uint32_t count)
+{
+    if (id == 0 || id >= KV_MULTICAST_GROUPS)
+        return KV_INVALID_ARGUMENT;
+    struct kv_multicast_group *group = NULL;
     pthread_mutex_lock(&sw->writers);
-    kv_retire(&sw->garbage, sw->multicast[group]);
-    KV_STORE(&sw->multicast[group], view);
+    if (count) {
+        group = malloc(sizeof *group + count * sizeof *replicas);
+        if (group) {
+            group->count = count;
+            memcpy(group->written, replicas, count * sizeof *replicas);
+            group->current = multicast_view(sw, group);
+        }
+        if (!group || !group->current) {
+            free(group);
+            pthread_mutex_unlock(&sw->writers);
+            return KV_OUT_OF_MEMORY;
+        }
+    }
+    struct kv_multicast_group *old = sw->multicast[id];
+    if (old)
+        kv_retire(&sw->garbage, old->current);
+    kv_retire(&sw->garbage, old);
+    KV_STORE(&sw->multicast[id], group);
     kv_reclaim(sw, false);
     pthread_mutex_unlock(&sw->writers);
     return KV_OK;
+}
+
+static bool has_backups(const struct kv_multicast_group *group)
+{
+    for (uint32_t i = 0; group && i < group->count; i++)
+        if (group->written[i].backup)
+            return true;
+    return false;
+}
+
+void kv_ports_changed(struct kv_switch *sw)
+{
+    for (unsigned i = 0; sw->pipeline && i < sw->pipeline->program->profile_count; i++)
+        kv_groups_refresh(&sw->pipeline->profiles[i], &sw->garbage, kv_switch_port_up, sw);
+    for (uint32_t i = 0; i < KV_MULTICAST_GROUPS; i++) {
+        struct kv_multicast_view *view = has_backups(sw->multicast[i]) ? multicast_view(sw, sw->multicast[i]) : NULL;
+        if (view) {
+            kv_retire(&sw->garbage, sw->multicast[i]->current);
+            KV_STORE(&sw->multicast[i]->current, view);
+        }
+    }
+}
+
+/* Until the same thread thaws it, no packet is processed and no other thread writes: what it writes meanwhile takes effect
+ * at once. */
+void kv_switch_freeze(struct kv_switch *sw)
+{
+    pthread_mutex_lock(&sw->writers);
+    kv_enter(sw);
+}
+
+void kv_switch_thaw(struct kv_switch *sw)
+{
+    kv_leave(sw);
+    pthread_mutex_unlock(&sw->writers);
 }
 
 int kv_switch_clone_session(struct kv_switch *sw, uint32_t id, const struct kv_replica *replicas, uint32_t count,
@@ -794,18 +994,6 @@ int kv_switch_next_packet_in(struct kv_switch *sw, uint32_t timeout_ms, uint8_t 
     struct kv_item item;
     int result = queue_pop(&sw->packet_in, timeout_ms, &item);
     if (result == 1) {
-        *data = item.data;
-        *length = item.length;
-    }
-    return result;
-}
-
-int kv_switch_next_digest(struct kv_switch *sw, uint32_t timeout_ms, uint32_t *digest, uint8_t **data, uint32_t *length)
-{
-    struct kv_item item;
-    int result = queue_pop(&sw->digests, timeout_ms, &item);
-    if (result == 1) {
-        *digest = item.tag;
         *data = item.data;
         *length = item.length;
     }

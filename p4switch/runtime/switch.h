@@ -32,7 +32,7 @@ struct kv_outgoing {
     struct kv_offload offload;
 };
 
-/* Frames or digests on their way to Python: a bounded ring of copies. */
+/* Frames on their way to Python: a bounded ring of copies. */
 struct kv_queue {
     pthread_mutex_t lock;
     pthread_cond_t filled;
@@ -45,9 +45,29 @@ struct kv_queue {
     bool closed;
 };
 
+/* Lists of digests on their way to Python (learn.c). The lock also guards `pipeline->learns`. */
+struct kv_learner {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct kv_digest_list *ready, **last;
+    uint32_t ready_count;
+    uint64_t dropped;
+    bool closed;
+};
+
+/* A multicast group as it was written: after each replica those that stand in for it, the most preferred one first. */
+struct kv_multicast_group {
+    struct kv_multicast_view *current;
+    uint32_t count;
+    struct kv_backed_replica {
+        struct kv_replica replica;
+        uint32_t backup; /* 0: a replica of its own, else the rank among the stand-ins of the one before */
+    } written[];
+};
+
 struct kv_switch {
-    pthread_mutex_t writers; /* serialises control */
-    pthread_mutex_t packets; /* held while a batch is processed: taking it once outlives every reader */
+    pthread_mutex_t writers; /* serialises control; recursive, for kv_switch_freeze */
+    pthread_mutex_t packets; /* held while a batch is processed: taking it once outlives every reader; recursive */
     uint32_t waiting;        /* threads that want `packets`; the packet thread lets them in */
     struct kv_pipeline *pipeline;
     struct kv_garbage garbage;
@@ -61,10 +81,11 @@ struct kv_switch {
     bool running;
     int wake; /* eventfd */
 
-    struct kv_multicast_view **multicast;
+    struct kv_multicast_group **multicast;
     struct kv_clone_session **clones;
 
-    struct kv_queue packet_in, digests;
+    struct kv_queue packet_in;
+    struct kv_learner learner;
     struct kv_outgoing *out;
     uint32_t out_count, out_room;
     void **blocks; /* memory of the batch */
@@ -80,6 +101,7 @@ struct kv_switch {
 };
 
 uint64_t kv_now_ns(void);
+uint64_t kv_switch_now_us(const struct kv_switch *sw);
 void kv_enter(struct kv_switch *sw); /* locks `packets` for a thread other than the packet thread */
 void kv_leave(struct kv_switch *sw);
 void kv_reclaim(struct kv_switch *sw, bool all);
@@ -92,6 +114,15 @@ int kv_ports_start(struct kv_switch *sw);
 void kv_ports_stop(struct kv_switch *sw);
 void kv_send_batch(struct kv_switch *sw);
 bool kv_switch_port_up(void *sw, int32_t port);
+
+/* learn.c */
+int kv_learner_init(struct kv_learner *learner);
+void kv_learner_clear(struct kv_learner *learner);
+void kv_learner_close(struct kv_learner *learner);
+void kv_learner_free(struct kv_learner *learner);
+void kv_learn_sample(struct kv_learner *learner, struct kv_pipeline *pipeline, uint32_t index, const uint8_t *bytes);
+
+void kv_ports_changed(struct kv_switch *sw); /* a port came, went, or is up or down now; the caller holds `writers` */
 
 int kv_queue_init(struct kv_queue *queue, uint32_t room);
 void kv_queue_free(struct kv_queue *queue);

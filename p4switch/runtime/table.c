@@ -239,8 +239,13 @@ static void entry_retire(struct kv_garbage *garbage, struct kv_entry *entry, boo
 {
     entry_drop_target(entry);
     if (with_direct)
-        kv_retire(garbage, entry->direct);
+        kv_direct_retire(garbage, entry->direct);
     kv_retire(garbage, entry);
+}
+
+static bool ages(const struct kv_entry *entry)
+{
+    return entry->direct && entry->direct->idle_timeout_ns != 0;
 }
 
 /* -- tuples */
@@ -320,7 +325,7 @@ static void map_free_entries(struct kv_map *map)
         if (map->slots[i] > KV_SLOT_DELETED)
             for (struct kv_entry *entry = KV_POINTER(map->slots[i]), *next; entry; entry = next) {
                 next = entry->next;
-                free(entry->direct);
+                kv_direct_free(entry->direct);
                 free(entry);
             }
 }
@@ -443,6 +448,7 @@ static int insert_at(struct kv_table *table, struct kv_garbage *garbage, const s
             ++*place->live; /* counts slots in a tuple */
     }
     table->live++;
+    table->ageing += ages(entry);
     return KV_OK;
 }
 
@@ -471,13 +477,12 @@ int kv_table_insert(struct kv_table *table, struct kv_profile *profile, struct k
         entry->priority = priority;
         entry->order = table->order++;
         entry->ranged = key.ranged;
-        if ((table->spec->counters || table->spec->meter_rates) && !(entry->direct = calloc(1, sizeof *entry->direct)))
-            status = KV_OUT_OF_MEMORY;
-        else
+        status = kv_direct_new(table->spec, target, &entry->direct);
+        if (status == KV_OK)
             status = insert_at(table, garbage, &key, &place, entry);
         if (status != KV_OK) {
             entry_drop_target(entry);
-            free(entry->direct);
+            kv_direct_free(entry->direct);
             free(entry);
         }
     }
@@ -500,11 +505,21 @@ int kv_table_modify(struct kv_table *table, struct kv_profile *profile, struct k
     struct kv_entry *entry = NULL;
     status = place.entry ? entry_new(table->spec, profile, target, &entry) : KV_NOT_FOUND;
     if (status == KV_OK) {
+        bool aged = ages(place.entry);
+        status = kv_direct_modify(table->spec, target, place.entry->direct, &entry->direct);
+        if (status != KV_OK) {
+            entry_drop_target(entry);
+            free(entry);
+            entry = NULL;
+        } else {
+            table->ageing += (uint32_t)ages(entry) - (uint32_t)aged;
+        }
+    }
+    if (status == KV_OK) {
         memcpy(entry->words, place.entry->words, kv_args_at(table->spec) * 8u);
         entry->priority = place.entry->priority;
         entry->order = place.entry->order;
         entry->ranged = place.entry->ranged;
-        entry->direct = place.entry->direct;
         entry->next = place.entry->next;
         place_store(&place, entry);
         entry_retire(garbage, place.entry, false);
@@ -530,6 +545,7 @@ int kv_table_delete(struct kv_table *table, struct kv_garbage *garbage, const ui
         return KV_NOT_FOUND;
     place_store(&place, place.entry->next);
     table->live--;
+    table->ageing -= ages(place.entry);
     if (place.tuple && *place.slot == KV_SLOT_DELETED && --place.tuple->live == 0) {
         if (tuples_publish(table, garbage, place.tuple, 0, true) == KV_OK) {
             kv_retire(garbage, place.tuple->map);
@@ -570,6 +586,29 @@ struct kv_entry *kv_table_find(struct kv_table *table, const uint8_t *value, con
     key_free(&key);
     *tuple_mask = place.tuple ? place.tuple->mask : NULL;
     return place.entry;
+}
+
+void kv_entry_key(const struct kv_table_spec *spec, const struct kv_entry *entry, const uint64_t *mask, uint8_t *value,
+                  uint8_t *masks)
+{
+    if (!mask) {
+        kv_pack(spec->key, spec->key_count, entry->words, value);
+        return;
+    }
+    uint64_t low[spec->key_limbs + 1], high[spec->key_limbs + 1];
+    memcpy(low, entry->words, spec->key_limbs * 8u);
+    memcpy(high, mask, spec->key_limbs * 8u);
+    for (unsigned f = 0; f < spec->key_count; f++) { /* a range has bounds instead of value and mask */
+        const struct kv_field_spec *field = &spec->key[f];
+        if (field->match != KV_RANGE)
+            continue;
+        uint64_t ones = field->width < 64 ? (1ull << field->width) - 1 : ~0ull;
+        const uint64_t *bounds = entry->words + spec->key_limbs + 2 * field->range;
+        low[field->limb] = (low[field->limb] & ~(ones << field->shift)) | bounds[0] << field->shift;
+        high[field->limb] = (high[field->limb] & ~(ones << field->shift)) | bounds[1] << field->shift;
+    }
+    kv_pack(spec->key, spec->key_count, low, value);
+    kv_pack(spec->key, spec->key_count, high, masks);
 }
 
 static void map_each(const struct kv_map *map, const uint64_t *mask,

@@ -80,14 +80,16 @@ static void kv_enqueue(struct kv_jobs *jobs, struct kv_job *job)
     jobs->tail = &job->next;
 }
 
-/* `now`: at once, in front of the original; else after it. */
+/* `now`: at once, in front of the original; else after it. `priority` 0 leaves the packet its own. */
 static void kv_replicate(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t port, uint32_t rid, uint32_t truncate,
-                         bool now, struct kv_jobs *jobs)
+                         uint32_t priority, bool now, struct kv_jobs *jobs)
 {
     struct kv_job *job = kv_copy(ctx, packet, packet->data, packet->length, true, jobs);
     if (!job)
         return;
     kv_set_egress_rid(job->packet.phv, rid);
+    if (priority)
+        kv_set_priority(job->packet.phv, priority);
     job->packet.truncate = truncate ? truncate : KV_NO_TRUNCATION;
     if (now) {
         kv_run_egress(ctx, &job->packet, port, jobs);
@@ -103,7 +105,8 @@ static void kv_clone_to_session(struct kv_ctx *ctx, const struct kv_packet *pack
 {
     const struct kv_clone_session *session = ctx->clone_session(ctx, id);
     for (uint32_t i = 0; session && i < session->count; i++)
-        kv_replicate(ctx, packet, session->replicas[i].port, session->replicas[i].instance, session->truncate, now, jobs);
+        kv_replicate(ctx, packet, session->replicas[i].port, session->replicas[i].instance, session->truncate,
+                     session->class_of_service, now, jobs);
 }
 
 /* The clone of a packet as it came in: parsed again, with the fields of the list and nothing else kept. */
@@ -184,7 +187,7 @@ static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, 
         const struct kv_multicast_view *view = ctx->multicast(ctx, group);
         kv_set_instance_type(phv, KV_REPLICATION);
         for (uint32_t i = 0; view && i < view->count; i++)
-            kv_replicate(ctx, packet, view->replicas[i].port, view->replicas[i].instance, 0, true, jobs);
+            kv_replicate(ctx, packet, view->replicas[i].port, view->replicas[i].instance, 0, 0, true, jobs);
         return;
     }
     if (egress_spec == ctx->drop_port)

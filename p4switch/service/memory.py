@@ -8,27 +8,37 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from p4switch.dataplane import (
+    PLAIN,
     Action,
+    Attributes,
     Counter,
     DataplaneError,
+    DigestConfig,
+    DigestHandler,
     Entry,
     GroupMember,
     GroupRef,
+    IdleHandler,
     Match,
     MemberRef,
+    MeterConfig,
+    MeterState,
     PacketInHandler,
     PortStats,
     Replica,
     Status,
     TableAction,
+    ValueSetField,
 )
 from p4switch.service.errors import P4Error
 from p4switch.service.program import DeviceProgram, DeviceTable, parse_program
 
 ZERO = Counter(0, 0)
+GREEN = MeterState(None, ZERO, ZERO, ZERO)
 
 
 @dataclass(slots=True)
@@ -44,8 +54,29 @@ class _Table:
     declared: DeviceTable
     default: TableAction | None
     has_counter: bool
+    has_meter: bool
     entries: dict[Match, TableAction] = field(default_factory=dict)
     counters: dict[Match, Counter] = field(default_factory=dict)
+    attributes: dict[Match, Attributes] = field(default_factory=dict)
+
+    def entry(self, match: Match, action: TableAction) -> Entry:
+        attributes = self.attributes.get(match, PLAIN)
+        return Entry(
+            match=match,
+            action=action,
+            counter=self.counters.get(match, ZERO) if self.has_counter else None,
+            meter=MeterState(attributes.meter, ZERO, ZERO, ZERO) if self.has_meter else None,
+            note=attributes.note,
+            idle_timeout_ns=attributes.idle_timeout_ns,
+        )
+
+    def attach(self, match: Match, attributes: Attributes) -> None:
+        if attributes.counter is not None:
+            self.counters[match] = attributes.counter
+        if attributes == PLAIN:
+            self.attributes.pop(match, None)
+        else:
+            self.attributes[match] = attributes
 
 
 class MemoryDataplane:
@@ -58,7 +89,14 @@ class MemoryDataplane:
         self._registers: dict[str, list[int]] = {}
         self._widths: dict[str, int] = {}
         self._ports: dict[int, str] = {}
+        self._meters: dict[str, list[MeterState]] = {}
+        self.value_sets: dict[str, tuple[Match, ...]] = {}
+        self.digests: dict[str, DigestConfig] = {}
+        self.acknowledged: list[tuple[str, int]] = []
+        self.digest_handler: DigestHandler | None = None
+        self.idle_handler: IdleHandler | None = None
         self.multicast_groups: dict[int, tuple[Replica, ...]] = {}
+        self.backup_replicas: dict[int, tuple[tuple[Replica, ...], ...]] = {}
         self.clone_sessions: dict[int, tuple[tuple[Replica, ...], int, int]] = {}
         self.packets_out: list[bytes] = []
         self.packet_in_handler: PacketInHandler | None = None
@@ -73,11 +111,16 @@ class MemoryDataplane:
         self._install(program)
 
     def _install(self, program: DeviceProgram) -> None:
-        counted = set(program.direct_counters.values())
+        counted, metered = set(program.direct_counters.values()), set(program.direct_meters.values())
         self._tables = {
-            name: _Table(table, table.default, name in counted, {e.match: e.action for e in table.entries})
+            name: _Table(
+                table, table.default, name in counted, name in metered, {e.match: e.action for e in table.entries}
+            )
             for name, table in program.tables.items()
         }
+        self._meters = {name: [GREEN] * size for name, size in program.meters.items()}
+        self.value_sets = dict.fromkeys(program.value_sets, ())
+        self.digests.clear()
         self._profiles = {name: _Profile(size) for name, size in program.profiles.items()}
         self._counters = {name: [ZERO] * size for name, size in program.counters.items()}
         self._registers = {name: [0] * size for name, size in program.registers.items()}
@@ -98,7 +141,10 @@ class MemoryDataplane:
 
     # -- table entries
 
-    def insert_entry(self, table: str, match: Match, action: TableAction) -> None:
+    def atomic(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def insert_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
         state = self._table(table)
         if match in state.entries:
             raise DataplaneError(Status.ALREADY_EXISTS, f"table {table} has an entry with this key already")
@@ -106,19 +152,22 @@ class MemoryDataplane:
             raise DataplaneError(Status.RESOURCE_EXHAUSTED, f"table {table} is full ({state.declared.size} entries)")
         self._retain(state, action)
         state.entries[match] = action
+        state.attach(match, attributes)
 
-    def modify_entry(self, table: str, match: Match, action: TableAction) -> None:
+    def modify_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
         state = self._table(table)
         old = self._entry(table, match)
         self._retain(state, action)
         self._release(state, old)
         state.entries[match] = action
+        state.attach(match, attributes)
 
     def delete_entry(self, table: str, match: Match) -> None:
         state = self._table(table)
         self._release(state, self._entry(table, match))
         del state.entries[match]
         state.counters.pop(match, None)
+        state.attributes.pop(match, None)
 
     def set_default_action(self, table: str, action: TableAction | None) -> None:
         state = self._table(table)
@@ -135,18 +184,27 @@ class MemoryDataplane:
     def read_entries(self, table: str) -> Iterator[Entry]:
         state = self._table(table)
         for match, action in list(state.entries.items()):
-            yield Entry(match, action, state.counters.get(match, ZERO) if state.has_counter else None)
+            yield state.entry(match, action)
 
     def read_entry(self, table: str, match: Match) -> Entry | None:
         state = self._table(table)
         action = state.entries.get(match)
-        if action is None:
-            return None
-        return Entry(match, action, state.counters.get(match, ZERO) if state.has_counter else None)
+        return None if action is None else state.entry(match, action)
 
     def write_direct_counter(self, table: str, match: Match, value: Counter) -> None:
         self._entry(table, match)
         self._table(table).counters[match] = value
+
+    def write_direct_meter(self, table: str, match: Match, config: MeterConfig | None) -> None:
+        self._entry(table, match)
+        state = self._table(table)
+        state.attach(match, replace(state.attributes.get(match, PLAIN), meter=config, counter=None))
+
+    def clear_direct_meter(self, table: str, match: Match) -> None:
+        self._entry(table, match)
+
+    def on_idle(self, handler: IdleHandler) -> None:
+        self.idle_handler = handler
 
     def _table(self, name: str) -> _Table:
         table = self._tables.get(name)
@@ -274,12 +332,45 @@ class MemoryDataplane:
         else:
             cells[index] = value
 
+    def read_meter(self, meter: str, index: int | None) -> Sequence[MeterState]:
+        cells = self._meters[meter]
+        return list(cells) if index is None else [cells[index]]
+
+    def write_meter(self, meter: str, index: int | None, config: MeterConfig | None) -> None:
+        cells = self._meters[meter]
+        for i in range(len(cells)) if index is None else (index,):
+            cells[i] = replace(cells[i], config=config)
+
+    def clear_meter(self, meter: str, index: int | None) -> None:
+        pass
+
+    # -- value sets and digests
+
+    def write_value_set(self, value_set: str, members: Sequence[Match], fields: Sequence[ValueSetField]) -> None:
+        self.value_sets[value_set] = tuple(members)
+
+    def configure_digest(self, digest: str, config: DigestConfig | None) -> None:
+        self.digests.pop(digest, None)
+        if config is not None:
+            self.digests[digest] = config
+
+    def acknowledge_digest(self, digest: str, list_id: int) -> None:
+        self.acknowledged.append((digest, list_id))
+
+    def on_digest(self, handler: DigestHandler) -> None:
+        self.digest_handler = handler
+
     # -- replication
 
-    def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None:
+    def set_multicast_group(
+        self, group: int, replicas: Sequence[Replica], backups: Sequence[Sequence[Replica]] = ()
+    ) -> None:
         self.multicast_groups.pop(group, None)
+        self.backup_replicas.pop(group, None)
         if replicas:
             self.multicast_groups[group] = tuple(replicas)
+        if any(backups):
+            self.backup_replicas[group] = tuple(tuple(backup) for backup in backups)
 
     def set_clone_session(
         self, session: int, replicas: Sequence[Replica], truncate: int = 0, class_of_service: int = 0

@@ -85,6 +85,8 @@ class DeviceProgram:
         profiles: by name, the members that each action profile can hold; `selectors` are those with groups.
         counters, meters, registers: the number of cells of each indirect array, by name.
         register_widths: the bits of one cell of each register.
+        value_sets: the bits of a member of each parser value set.
+        digests: the bits of each field of a sample, by the digest's name.
         direct_counters, direct_meters: the table that each is bound to, by its own name.
     """
 
@@ -97,6 +99,8 @@ class DeviceProgram:
     direct_meters: Mapping[str, str]
     registers: Mapping[str, int]
     register_widths: Mapping[str, int]
+    value_sets: Mapping[str, int]
+    digests: Mapping[str, tuple[int, ...]]
 
 
 def unwrap_device_config(config: bytes) -> bytes:
@@ -172,6 +176,15 @@ def _read_document(document: dict[str, Any]) -> DeviceProgram:
         direct_meters=direct_meters,
         registers={r["name"]: int(r["size"]) for r in registers},
         register_widths={r["name"]: int(r["bitwidth"]) for r in registers},
+        value_sets={v["name"]: int(v["compressed_bitwidth"]) for v in document.get("parse_vsets", [])},
+        digests={item["name"]: _sample_widths(item, widths) for item in document.get("learn_lists", [])},
+    )
+
+
+def _sample_widths(learn_list: dict[str, Any], widths: _Widths) -> tuple[int, ...]:
+    return tuple(
+        widths.get((element["value"][0], element["value"][1]), 0) if element["type"] == "field" else 0
+        for element in learn_list["elements"]
     )
 
 
