@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p4base.messages import p4r
-from p4switch.dataplane import Match, TableAction
+from p4switch.dataplane import PLAIN, Attributes, Match, TableAction
 from p4switch.service.memory import MemoryDataplane
 from p4switch.service.pipeline import Pipeline, PipelineConfig
 from tests.p4switch.harness import table
@@ -27,10 +27,10 @@ class Recorder(MemoryDataplane):
         super().__init__()
         self.calls: list[Call] = []
 
-    def insert_entry(self, table: str, match: Match, action: TableAction) -> None:
+    def insert_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
         self.calls.append(("insert", table, match, action))
 
-    def modify_entry(self, table: str, match: Match, action: TableAction) -> None:
+    def modify_entry(self, table: str, match: Match, action: TableAction, attributes: Attributes = PLAIN) -> None:
         self.calls.append(("modify", table, match, action))
 
 
