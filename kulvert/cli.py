@@ -48,6 +48,7 @@ COMMANDS: dict[str, str | PassThrough] = {
     "switch": PassThrough(
         "p4switch.main", "run", "Run the native P4Runtime switch (takes simple_switch_grpc's arguments)."
     ),
+    "graph": "kulvert.commands.graph",
     "controller": "kulvert.commands.controller",
     "lab": "kulvert.commands.lab",
     "ptf": "kulvert.commands.ptf",
