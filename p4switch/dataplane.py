@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 
 class Status(Enum):
@@ -210,6 +210,9 @@ class ValueSetField:
     ranged: bool = False
 
 
+Replica = tuple[int, int]
+"""A copy of a packet: (egress port, instance)."""
+
 PacketInHandler = Callable[[bytes], None]
 """Called with each frame sent to the CPU port, from a thread of the data plane's own; must not block long."""
 
@@ -288,23 +291,7 @@ class Dataplane(Protocol):
 
     def on_digest(self, handler: DigestHandler) -> None: ...
 
-    # -- packets to and from the CPU
-    def packet_out(self, frame: bytes) -> None:
-        """Process `frame` as received on the CPU port (it starts with the packet-out header, if the program has one)."""
-
-    def on_packet_in(self, handler: PacketInHandler) -> None: ...
-
-    def close(self) -> None: ...
-
-
-Replica = tuple[int, int]
-"""A copy of a packet: (egress port, instance)."""
-
-
-@runtime_checkable
-class ReplicatingDataplane(Protocol):
-    """What a data plane with multicast and clone sessions offers besides. Both start with none at each `load`."""
-
+    # -- replication; none of it at each `load`
     def set_multicast_group(
         self, group: int, replicas: Sequence[Replica], backups: Sequence[Sequence[Replica]] = ()
     ) -> None:
@@ -318,3 +305,11 @@ class ReplicatingDataplane(Protocol):
         self, session: int, replicas: Sequence[Replica], truncate: int = 0, class_of_service: int = 0
     ) -> None:
         """The copies made for a clone session, cut to `truncate` bytes if that is not 0; no replicas remove it."""
+
+    # -- packets to and from the CPU
+    def packet_out(self, frame: bytes) -> None:
+        """Process `frame` as received on the CPU port (it starts with the packet-out header, if the program has one)."""
+
+    def on_packet_in(self, handler: PacketInHandler) -> None: ...
+
+    def close(self) -> None: ...

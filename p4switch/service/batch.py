@@ -37,12 +37,8 @@ def write_batch(
         case p4r.WriteRequest.ROLLBACK_ON_ERROR:
             errors = _rollback_on_error(pipeline, updates, role, applied)
         case p4r.WriteRequest.DATAPLANE_ATOMIC:
-            if len(updates) > 1:
-                raise P4Error(
-                    Code.UNIMPLEMENTED,
-                    "DATAPLANE_ATOMIC is supported for a batch of one update only; ROLLBACK_ON_ERROR gives all or none",
-                )
-            errors = _rollback_on_error(pipeline, updates, role, applied)
+            with pipeline.dataplane.atomic():
+                errors = _rollback_on_error(pipeline, updates, role, applied)
         case _:
             raise invalid(f"unknown atomicity {atomicity}")
     if errors:
@@ -54,12 +50,9 @@ def _continue_on_error(
 ) -> list[P4Error | None]:
     """Attempt every update. Returns nothing if all succeeded, else one item per update."""
     errors: list[P4Error | None] = []
-    write_fast = pipeline.write_fast
-    unlimited = role is None
     for i, update in enumerate(updates):
         try:
-            if not (unlimited and write_fast(update.SerializeToString())):
-                _apply(pipeline, update, role)
+            _apply(pipeline, update, role)
             if applied is not None:
                 applied(update)
         except Exception as error:

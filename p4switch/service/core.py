@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 from p4base.messages import p4r
-from p4switch.dataplane import Dataplane, DataplaneError
+from p4switch.dataplane import Dataplane, DataplaneError, DigestList, Entry
 from p4switch.service.arbitration import Arbiter, Client
 from p4switch.service.batch import write_batch
 from p4switch.service.entity import ReadScope
@@ -15,6 +18,7 @@ from p4switch.service.memory import MemoryDataplane
 from p4switch.service.pipeline import Pipeline, PipelineConfig
 from p4switch.service.reading import read_batch
 from p4switch.service.reconcile import installed_state, rehearse, replay
+from p4switch.service.table_entry import idle_notification
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ class Device:
         self._saved: Pipeline | None = None
         self._since_saved: list[p4r.Update] = []
         dataplane.on_packet_in(self._packet_in)
+        dataplane.on_digest(self._digest)
+        dataplane.on_idle(self._idle)
 
     # -- Write and Read
 
@@ -204,9 +210,12 @@ class Device:
                     report.packet_out.packet_out.CopyFrom(request.packet)
                     _offer_error(client, report)
             case "digest_ack":
-                report = _stream_error(P4Error(Code.UNIMPLEMENTED, "this data plane has no digests"))
-                report.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
-                _offer_error(client, report)
+                try:
+                    self._acknowledge(client, request.digest_ack)
+                except P4Error as error:
+                    report = _stream_error(error)
+                    report.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
+                    _offer_error(client, report)
             case kind:
                 report = _stream_error(
                     P4Error(Code.UNIMPLEMENTED, f"stream messages of kind {kind or '(unset)'} are not supported")
@@ -223,6 +232,40 @@ class Device:
             self.dataplane.packet_out(frame)
         except DataplaneError as error:
             raise from_dataplane(error) from None
+
+    def _acknowledge(self, client: Client, message: p4r.DigestListAck) -> None:
+        if not self.arbiter.is_primary(client):
+            raise P4Error(Code.PERMISSION_DENIED, "only the primary may acknowledge digests")
+        self._pipeline().digests.acknowledge(message)
+
+    def _digest(self, digest_list: DigestList) -> None:
+        """Hand a list to the primary of every role that has the digest. Called from the data plane's thread."""
+        pipeline = self._committed
+        written = pipeline.digests.to_wire(digest_list) if pipeline is not None else None
+        if written is None:
+            return
+        digest_id, message = written
+        if not self._offer(digest_id, message):
+            # Nobody to acknowledge it: whoever comes next is to learn it, too.
+            with suppress(DataplaneError):
+                self.dataplane.acknowledge_digest(digest_list.digest, digest_list.list_id)
+
+    def _idle(self, table_name: str, entries: Sequence[Entry]) -> None:
+        """Report idle entries likewise."""
+        pipeline = self._committed
+        if pipeline is not None:
+            for table in pipeline.tables.values():
+                if table.name == table_name:
+                    self._offer(table.id, idle_notification(table, entries, time.time_ns()))
+
+    def _offer(self, p4_id: int, message: bytes) -> bool:
+        """Queue a notification about an object for the primaries whose role has it; false if there are none."""
+        taken = False
+        for client, role in self.arbiter.primaries():
+            if role is None or p4_id in role.p4_ids:
+                client.outbox.offer(message)
+                taken = True
+        return taken
 
     def _packet_in(self, frame: bytes) -> None:
         """Hand a frame to the primary of every role that is to see it. Called from the data plane's thread."""

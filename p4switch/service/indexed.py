@@ -1,16 +1,15 @@
-"""State that is reached by index or beside a table entry: counters, direct counters, registers."""
+"""State that is reached by index: counters and registers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from p4base.messages import p4r
-from p4switch.dataplane import Counter, Dataplane, Match
+from p4switch.dataplane import Dataplane
 from p4switch.service import wire
 from p4switch.service.entity import (
     COUNTER_ENTRY,
-    DIRECT_COUNTER_ENTRY,
     MODIFY,
     REGISTER_ENTRY,
     Emit,
@@ -18,29 +17,23 @@ from p4switch.service.entity import (
     answer,
 )
 from p4switch.service.errors import Code, P4Error, invalid
-from p4switch.service.p4data import ScalarCodec
-from p4switch.service.table_entry import (
-    Table,
-    TableEntryHandler,
-    counter_to_wire,
-    counter_value,
-    key_to_wire,
-)
+from p4switch.service.meters import counter_to_wire
+from p4switch.service.p4data import Codec, pack, unpack
+from p4switch.service.table_entry import counter_value
 
 _answer_counter = answer(COUNTER_ENTRY)
-_answer_direct_counter = answer(DIRECT_COUNTER_ENTRY)
 _answer_register = answer(REGISTER_ENTRY)
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An indirect counter or register: `size` cells. `codec` is a register's, None if its type is not a scalar."""
+    """An indirect counter or register: `size` cells. `codec` is a register's, None if its type is not one that it can hold."""
 
     id: int
     kind: str
     name: str
     size: int
-    codec: ScalarCodec | None = None
+    codec: Codec | None = None
 
     def index(self, message: p4r.CounterEntry | p4r.RegisterEntry) -> int | None:
         """The index asked for, within bounds; None for all cells."""
@@ -129,14 +122,15 @@ class RegisterHandler(_Arrays):
         array = self._find(message.register_id)
         self._check_kind(kind, array)
         index = array.index(message)
-        value = self._codec(array).decode(message.data, f"register {array.name}")
-        self._dataplane.write_register(array.name, index, value)
+        codec = self._codec(array)
+        values = codec.decode(message.data, f"register {array.name}")
+        self._dataplane.write_register(array.name, index, pack(values, codec.widths))
 
     def read(self, message: p4r.RegisterEntry, scope: ReadScope, emit: Emit) -> None:
         for array in self._selected(message.register_id, scope):
             if array.codec is None and not message.register_id:
                 continue
-            to_wire = self._codec(array).to_wire
+            to_wire = self._cell_to_wire(array)
             index = array.index(message) if message.register_id else None
             for i, cell in enumerate(self._dataplane.read_register(array.name, index), index or 0):
                 emit(_answer_register(_cell_head(array, i) + wire.bytes_field(3, to_wire(cell))))
@@ -144,90 +138,20 @@ class RegisterHandler(_Arrays):
     def snapshot(self, message: p4r.RegisterEntry) -> Iterable[p4r.Entity]:
         array = self._find(message.register_id)
         index = array.index(message)
-        to_wire = self._codec(array).to_wire
+        to_wire = self._cell_to_wire(array)
         for i, cell in enumerate(self._dataplane.read_register(array.name, index), index or 0):
             entity = p4r.Entity()
             entry = _cell_head(array, i) + wire.bytes_field(3, to_wire(cell))
             entity.register_entry.ParseFromString(entry)
             yield entity
 
+    def _cell_to_wire(self, array: Array) -> Callable[[int], bytes]:
+        codec = self._codec(array)
+        widths, to_wire = codec.widths, codec.to_wire
+        return lambda cell: to_wire(unpack(cell, widths))
+
     @staticmethod
-    def _codec(array: Array) -> ScalarCodec:
+    def _codec(array: Array) -> Codec:
         if array.codec is None:
             raise P4Error(Code.UNIMPLEMENTED, f"register {array.name} holds a type that this device does not know")
         return array.codec
-
-
-class DirectCounterHandler:
-    """`DirectCounterEntry`."""
-
-    def __init__(self, tables: Mapping[int, Table], entries: TableEntryHandler, dataplane: Dataplane) -> None:
-        self._tables = tables
-        self._entries = entries
-        self._dataplane = dataplane
-
-    def p4_id(self, message: p4r.DirectCounterEntry) -> int:
-        return message.table_entry.table_id
-
-    def write(self, kind: int, message: p4r.DirectCounterEntry) -> None:
-        if kind != MODIFY:
-            raise invalid("a direct counter can only be modified")
-        table = self._find(message.table_entry)
-        match = table.match.encode(message.table_entry.match, message.table_entry.priority)
-        if message.HasField("data"):
-            value = counter_value(message.data, f"table {table.name}")
-            self._dataplane.write_direct_counter(table.name, match, value)
-        elif self._dataplane.read_entry(table.name, match) is None:
-            raise self._not_found(table)
-
-    def read(self, message: p4r.DirectCounterEntry, scope: ReadScope, emit: Emit) -> None:
-        key = message.table_entry
-        if not key.table_id:
-            tables = [t for t in self._tables.values() if t.direct_counter and scope.sees(t.id)]
-        else:
-            table = self._find(key)
-            scope.check(table.id, table.name)
-            if len(key.match) or key.priority:
-                match = table.match.encode(key.match, key.priority)
-                entry = self._dataplane.read_entry(table.name, match)
-                if entry is None:
-                    raise self._not_found(table)
-                emit(_direct_counter_to_wire(table, entry.match, entry.counter))
-                return
-            tables = [table]
-        for table in tables:
-            for entry in self._dataplane.read_entries(table.name):
-                emit(_direct_counter_to_wire(table, entry.match, entry.counter))
-
-    def snapshot(self, message: p4r.DirectCounterEntry) -> Iterable[p4r.Entity]:
-        key = message.table_entry
-        table = self._find(key)
-        entry = self._dataplane.read_entry(table.name, table.match.encode(key.match, key.priority))
-        if entry is None or entry.counter is None:
-            return []
-        entity = p4r.Entity()
-        entity.direct_counter_entry.table_entry.CopyFrom(key)
-        entity.direct_counter_entry.data.byte_count = entry.counter.bytes
-        entity.direct_counter_entry.data.packet_count = entry.counter.packets
-        return [entity]
-
-    def _find(self, key: p4r.TableEntry) -> Table:
-        table = self._entries.find(key.table_id)
-        if not table.direct_counter:
-            raise invalid(f"table {table.name} has no direct counter")
-        if key.is_default_action:
-            raise P4Error(
-                Code.UNIMPLEMENTED, f"table {table.name}: the default entry has no direct counter on this device"
-            )
-        return table
-
-    @staticmethod
-    def _not_found(table: Table) -> P4Error:
-        return P4Error(Code.NOT_FOUND, f"table {table.name} has no entry with this key")
-
-
-def _direct_counter_to_wire(table: Table, match: Match, counter: Counter | None) -> bytes:
-    body = wire.bytes_field(1, key_to_wire(table, match))
-    if counter is not None:
-        body += wire.bytes_field(2, counter_to_wire(counter))
-    return _answer_direct_counter(body)

@@ -125,23 +125,23 @@ _ENCODERS: dict[str, FieldEncoder] = {
 
 
 class MatchPlan:
-    """The key of one table.
+    """The key of one table, or of the members of one value set.
 
     Attributes:
-        table: its full name, for messages.
+        what: "table NAME", for messages.
         fields: in P4Info's order, which is also the order on the wire.
-        has_priority: the key holds a ternary, range or optional field.
+        has_priority: it is a table and the key holds a ternary, range or optional field.
         encode: (field matches, priority) -> Match; raises P4Error INVALID_ARGUMENT naming table and field.
         to_wire: Match -> the `match` and `priority` fields of a TableEntry, in canonical form.
     """
 
-    def __init__(self, table: p4i.Table, device: DeviceTable) -> None:
-        self.table = table.preamble.name
-        self.fields = _layout(table, device)
+    def __init__(self, what: str, fields: tuple[KeyField, ...], *, prioritised: bool) -> None:
+        self.what = what
+        self.fields = fields
         self._by_id = {field.id: field for field in self.fields}
         self.size = sum(field.size for field in self.fields)
         kinds = {field.kind for field in self.fields}
-        self.has_priority = bool(kinds & {TERNARY, RANGE, OPTIONAL})
+        self.has_priority = prioritised and bool(kinds & {TERNARY, RANGE, OPTIONAL})
         self.all_exact = kinds <= {EXACT}
         self.encode: Callable[[Sequence[p4r.FieldMatch], int], Match] = self._encode
         self.to_wire: Callable[[Match], bytes] = self._mixed_to_wire()
@@ -165,7 +165,7 @@ class MatchPlan:
             found = self._by_id.get(match.field_id)
             if found is None:
                 known = ", ".join(f"{f.id} ({f.name})" for f in self.fields) or "none, the table has no key"
-                raise invalid(f"table {self.table} has no key field with id {match.field_id}; its fields are {known}")
+                raise invalid(f"{self.what} has no key field with id {match.field_id}; its fields are {known}")
             if found.id in seen:
                 raise self._field_error(found, "given twice")
             seen.add(found.id)
@@ -184,8 +184,7 @@ class MatchPlan:
         if field.sdn_string:
             raise P4Error(
                 Code.UNIMPLEMENTED,
-                f"table {self.table}: key {field.name} has a type that is translated to strings, which this device "
-                "cannot map",
+                f"{self.what}: key {field.name} has a type that is translated to strings, which this device cannot map",
             )
         try:
             return _ENCODERS[kind](field, match)
@@ -193,19 +192,17 @@ class MatchPlan:
             raise self._field_error(field, str(error)) from None
 
     def _field_error(self, field: KeyField, problem: str) -> P4Error:
-        return invalid(f"table {self.table}: key {field.name} ({field.kind}, {field.bitwidth} bits): {problem}")
+        return invalid(f"{self.what}: key {field.name} ({field.kind}, {field.bitwidth} bits): {problem}")
 
     def _check_priority(self, priority: int) -> None:
         if self.has_priority:
             if not 0 < priority <= MAX_PRIORITY:
                 raise invalid(
-                    f"table {self.table} has a ternary, range or optional key: an entry needs a priority of 1 to "
+                    f"{self.what} has a ternary, range or optional key: an entry needs a priority of 1 to "
                     f"{MAX_PRIORITY}, got {priority}"
                 )
         elif priority:
-            raise invalid(
-                f"table {self.table} has no ternary, range or optional key: priority must be 0, got {priority}"
-            )
+            raise invalid(f"{self.what} has no ternary, range or optional key: priority must be 0, got {priority}")
 
     def _exact_encoder(self) -> Callable[[Sequence[p4r.FieldMatch], int], Match]:
         """The short path for exact fields sent in P4Info's order; whatever is unusual goes the general way."""
@@ -292,6 +289,33 @@ class MatchPlan:
             return b"".join(parts)
 
         return mixed_to_wire
+
+
+def table_match_plan(table: p4i.Table, device: DeviceTable) -> MatchPlan:
+    """The key of a table."""
+    return MatchPlan(f"table {table.preamble.name}", _layout(table, device), prioritised=True)
+
+
+def value_set_match_plan(value_set: p4i.ValueSet) -> MatchPlan:
+    """The members of a value set: their fields one behind the other, in P4Info's order."""
+    fields, offset = [], 0
+    masked = any(match_field.match_type != p4i.MatchField.EXACT for match_field in value_set.match)
+    for match_field in value_set.match:
+        size = bytestring.byte_width(match_field.bitwidth)
+        fields.append(
+            KeyField(
+                id=match_field.id,
+                name=match_field.name or str(match_field.id),
+                kind=_KINDS[match_field.match_type],
+                bitwidth=match_field.bitwidth,
+                offset=offset,
+                size=size,
+                sdn_string=match_field.bitwidth == 0,
+                in_masked_key=masked,
+            )
+        )
+        offset += size
+    return MatchPlan(f"value set {value_set.preamble.name}", tuple(fields), prioritised=False)
 
 
 def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:

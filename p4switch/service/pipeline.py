@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from p4base.lookup import P4InfoIndex
 from p4base.messages import p4r
-from p4switch.dataplane import Dataplane, ReplicatingDataplane
-from p4switch.service.absent import AbsentHandler
+from p4switch.dataplane import Dataplane
 from p4switch.service.action_plan import ActionPlan
 from p4switch.service.action_profile import GroupHandler, MemberHandler, build_profiles
+from p4switch.service.digests import DigestHandler, build_digests
+from p4switch.service.direct import DirectCounterHandler, DirectMeterHandler
 from p4switch.service.entity import EntityHandler
 from p4switch.service.errors import Code, P4Error, invalid
-from p4switch.service.fast_entry import make_fast_writer
-from p4switch.service.indexed import Array, CounterHandler, DirectCounterHandler, RegisterHandler
-from p4switch.service.match_plan import MatchPlan
-from p4switch.service.p4data import scalar_codec
+from p4switch.service.indexed import Array, CounterHandler, RegisterHandler
+from p4switch.service.match_plan import MatchPlan, table_match_plan
+from p4switch.service.meters import MeterArray, MeterHandler, MeterPlan
+from p4switch.service.p4data import make_codec
 from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from p4switch.service.program import DeviceProgram, parse_program, unwrap_device_config
 from p4switch.service.replication import ReplicationHandler
 from p4switch.service.table_entry import Table, TableEntryHandler, build_tables
+from p4switch.service.value_sets import ValueSetHandler, build_value_sets
 from p4switch.service.verify import check_consistent
 
 Handler = EntityHandler[Any]
@@ -56,7 +59,7 @@ class Pipeline:
 
     Attributes:
         packet_in, packet_out: the controller headers.
-        write_fast: tries the short way of a serialised update.
+        tables: by id.
     """
 
     def __init__(self, config: PipelineConfig, dataplane: Dataplane) -> None:
@@ -64,8 +67,9 @@ class Pipeline:
         self.dataplane = dataplane
         self.packet_in = controller_header(config.index, PACKET_IN)
         self.packet_out = controller_header(config.index, PACKET_OUT)
-        tables, self._handlers = _build_handlers(config, dataplane)
-        self.write_fast = make_fast_writer(tables, dataplane)
+        self.tables = _build_tables(config)
+        self.digests = DigestHandler(build_digests(config.message.p4info, config.program), dataplane)
+        self._handlers = _build_handlers(config, dataplane, self.tables, self.digests)
 
     def handler(self, kind: str | None) -> Handler:
         """The handler of an entity, by the name of the field of `p4.v1.Entity` that is set.
@@ -87,52 +91,57 @@ class Pipeline:
             replication.clear()
 
 
-def _build_handlers(config: PipelineConfig, dataplane: Dataplane) -> tuple[list[Table], dict[str, Handler]]:
+def _build_tables(config: PipelineConfig) -> dict[int, Table]:
+    """The tables by id, with their action profiles and direct resources."""
     index, program = config.index, config.program
     p4info = config.message.p4info
     match_plans: dict[int, MatchPlan] = {}
     action_plans: dict[int, dict[int, ActionPlan]] = {}
     for info in p4info.tables:
         device = program.tables[info.preamble.name]
-        match_plans[info.preamble.id] = MatchPlan(info, device)
+        match_plans[info.preamble.id] = table_match_plan(info, device)
         action_plans[info.preamble.id] = {
             ref.id: ActionPlan(action, device.actions[action.preamble.name])
             for ref in info.action_refs
             for action in [index.actions[ref.id]]
         }
     tables = build_tables(p4info, match_plans, action_plans)
+    for counter in p4info.direct_counters:
+        tables[counter.direct_table_id].direct_counter = True
+    for meter in p4info.direct_meters:
+        tables[meter.direct_table_id].direct_meter = MeterPlan(meter.preamble.name, meter.spec.type)
+    return tables
+
+
+def _build_handlers(
+    config: PipelineConfig, dataplane: Dataplane, tables: Mapping[int, Table], digests: DigestHandler
+) -> dict[str, Handler]:
+    p4info = config.message.p4info
     profiles = build_profiles(p4info, {table.id: table.actions for table in tables.values()}, dataplane)
     for info in p4info.tables:
         if info.implementation_id:
             tables[info.preamble.id].profile = profiles[info.implementation_id]
-    for counter in p4info.direct_counters:
-        tables[counter.direct_table_id].direct_counter = True
-    for meter in p4info.direct_meters:
-        tables[meter.direct_table_id].direct_meter = True
     counters = {c.preamble.id: Array(c.preamble.id, "counter", c.preamble.name, c.size) for c in p4info.counters}
     registers = {
         r.preamble.id: Array(
-            r.preamble.id, "register", r.preamble.name, r.size, scalar_codec(r.type_spec, p4info.type_info)
+            r.preamble.id, "register", r.preamble.name, r.size, make_codec(r.type_spec, p4info.type_info)
         )
         for r in p4info.registers
     }
+    meters = {
+        m.preamble.id: MeterArray(m.preamble.id, m.size, MeterPlan(m.preamble.name, m.spec.type)) for m in p4info.meters
+    }
     entries = TableEntryHandler(tables, dataplane)
-    absent = ["value_set_entry", "digest_entry"]
-    if not p4info.meters:  # a program's own meters exist without being written: reading them cannot find nothing
-        absent.append("meter_entry")
-    if not p4info.direct_meters:
-        absent.append("direct_meter_entry")
-    replication: Handler = AbsentHandler("packet_replication_engine_entry")
-    if isinstance(dataplane, ReplicatingDataplane):
-        replication = ReplicationHandler(dataplane)
-    handlers: dict[str, Handler] = {
-        **{kind: AbsentHandler(kind) for kind in absent},
-        "packet_replication_engine_entry": replication,
+    return {
         "table_entry": entries,
         "action_profile_member": MemberHandler(profiles, dataplane),
         "action_profile_group": GroupHandler(profiles, dataplane),
         "counter_entry": CounterHandler(counters, dataplane),
         "direct_counter_entry": DirectCounterHandler(tables, entries, dataplane),
+        "meter_entry": MeterHandler(meters, dataplane),
+        "direct_meter_entry": DirectMeterHandler(tables, entries, dataplane),
+        "packet_replication_engine_entry": ReplicationHandler(dataplane),
+        "value_set_entry": ValueSetHandler(build_value_sets(p4info.value_sets), dataplane),
         "register_entry": RegisterHandler(registers, dataplane),
+        "digest_entry": digests,
     }
-    return list(tables.values()), handlers

@@ -26,14 +26,19 @@ def _pre(
 
 _PRE = "packet_replication_engine_entry"
 
+_TABLE_ENTRIES = p4r.TableEntry(counter_data=p4r.CounterData(), meter_config=p4r.MeterConfig())
+
 # What has to be there before what: members, groups, entries. Counters and registers are the pipeline's last.
 _ORDER: Sequence[tuple[str, p4r.Entity]] = (
     ("action_profile_member", p4r.Entity(action_profile_member=p4r.ActionProfileMember())),
     ("action_profile_group", p4r.Entity(action_profile_group=p4r.ActionProfileGroup())),
     (_PRE, _pre(multicast_group_entry=p4r.MulticastGroupEntry())),
     (_PRE, _pre(clone_session_entry=p4r.CloneSessionEntry())),
-    ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(counter_data=p4r.CounterData()))),
+    ("table_entry", p4r.Entity(table_entry=_TABLE_ENTRIES)),
     ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(is_default_action=True))),
+    ("value_set_entry", p4r.Entity(value_set_entry=p4r.ValueSetEntry())),
+    ("meter_entry", p4r.Entity(meter_entry=p4r.MeterEntry())),
+    ("digest_entry", p4r.Entity(digest_entry=p4r.DigestEntry())),
     ("counter_entry", p4r.Entity(counter_entry=p4r.CounterEntry())),
     ("register_entry", p4r.Entity(register_entry=p4r.RegisterEntry())),
 )
@@ -45,7 +50,7 @@ def installed_state(pipeline: Pipeline) -> list[p4r.Update]:
     updates = []
     for kind, request in _ORDER:
         initial = {entity.SerializeToString(deterministic=True) for entity in _read(fresh, kind, request)}
-        inserted = kind in ("action_profile_member", "action_profile_group", _PRE)
+        inserted = kind in ("action_profile_member", "action_profile_group", _PRE, "digest_entry")
         for entity in _read(pipeline, kind, request):
             if entity.SerializeToString(deterministic=True) in initial:
                 continue  # the program's own: a default action, an empty cell

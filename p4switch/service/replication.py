@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from p4base import bytestring
 from p4base.messages import p4r
-from p4switch.dataplane import Replica, ReplicatingDataplane
+from p4switch.dataplane import Dataplane, Replica
 from p4switch.service import wire
 from p4switch.service.entity import DELETE, INSERT, Emit, ReadScope, answer
 from p4switch.service.errors import Code, P4Error, invalid
@@ -25,6 +25,9 @@ MAX_MULTICAST_GROUP = 65535
 MAX_CLONE_SESSION = 32768
 """As in the reference."""
 
+MAX_CLASS_OF_SERVICE = 7
+"""The width of v1model's `priority`, which a clone gets if its session has a class of service."""
+
 MAX_INSTANCE = 65535
 """The width of v1model's `egress_rid`."""
 
@@ -36,7 +39,7 @@ _answer = answer(_REPLICATION_ENTRY)
 class ReplicationHandler:
     """`PacketReplicationEngineEntry`."""
 
-    def __init__(self, dataplane: ReplicatingDataplane) -> None:
+    def __init__(self, dataplane: Dataplane) -> None:
         self._dataplane = dataplane
         self._groups: dict[int, bytes] = {}
         self._sessions: dict[int, bytes] = {}
@@ -61,7 +64,8 @@ class ReplicationHandler:
             self._dataplane.set_multicast_group(group, ())
             del self._groups[group]
             return
-        self._dataplane.set_multicast_group(group, _replicas(entry.replicas, what))
+        replicas, backups = _replicas(entry.replicas, what)
+        self._dataplane.set_multicast_group(group, replicas, backups)
         self._groups[group] = _canonical(entry)
 
     def _write_session(self, kind: int, entry: p4r.CloneSessionEntry) -> None:
@@ -74,9 +78,12 @@ class ReplicationHandler:
             return
         if entry.packet_length_bytes < 0:
             raise invalid(f"{what}: packet_length_bytes {entry.packet_length_bytes} is negative")
-        self._dataplane.set_clone_session(
-            session, _replicas(entry.replicas, what), entry.packet_length_bytes, entry.class_of_service
-        )
+        if entry.class_of_service > MAX_CLASS_OF_SERVICE:
+            raise invalid(f"{what}: class_of_service {entry.class_of_service}, expected 0 to {MAX_CLASS_OF_SERVICE}")
+        replicas, backups = _replicas(entry.replicas, what)
+        if any(backups):
+            raise invalid(f"{what}: backup replicas belong to multicast groups")
+        self._dataplane.set_clone_session(session, replicas, entry.packet_length_bytes, entry.class_of_service)
         self._sessions[session] = _canonical(entry)
 
     def read(self, message: p4r.PacketReplicationEngineEntry, scope: ReadScope, emit: Emit) -> None:
@@ -125,22 +132,30 @@ def _check_key(kind: int, installed: Mapping[int, bytes], key: int, highest: int
         raise P4Error(Code.NOT_FOUND, f"there is no {what}")
 
 
-def _replicas(replicas: Sequence[p4r.Replica], what: str) -> list[Replica]:
-    copies: list[Replica] = []
-    for replica in replicas:
-        if len(replica.backup_replicas):
-            raise P4Error(Code.UNIMPLEMENTED, f"{what}: this device has no backup replicas")
-        if replica.instance > MAX_INSTANCE:
-            raise invalid(f"{what}: instance {replica.instance}, expected 0 to {MAX_INSTANCE}")
-        copy = (_port(replica, what), replica.instance)
-        if copy in copies:
+def _replicas(replicas: Sequence[p4r.Replica], what: str) -> tuple[list[Replica], list[list[Replica]]]:
+    """The copies, and for each those that stand in for it. All of them differ in port or instance."""
+    seen: set[Replica] = set()
+
+    def place(message: p4r.Replica | p4r.BackupReplica) -> Replica:
+        if message.instance > MAX_INSTANCE:
+            raise invalid(f"{what}: instance {message.instance}, expected 0 to {MAX_INSTANCE}")
+        copy = (_port(message, what), message.instance)
+        if copy in seen:
             raise invalid(f"{what}: port {copy[0]} with instance {copy[1]} is given twice")
-        copies.append(copy)
-    return copies
+        seen.add(copy)
+        return copy
+
+    copies, backups = [], []
+    for replica in replicas:
+        copies.append(place(replica))
+        backups.append([place(backup) for backup in replica.backup_replicas])
+        if any(port == copies[-1][0] for port, _ in backups[-1]):
+            raise invalid(f"{what}: port {copies[-1][0]} has a backup replica on the same port")
+    return copies, backups
 
 
-def _port(replica: p4r.Replica, what: str) -> int:
-    if replica.WhichOneof("port_kind") != "port":
+def _port(replica: p4r.Replica | p4r.BackupReplica, what: str) -> int:
+    if isinstance(replica, p4r.Replica) and replica.WhichOneof("port_kind") != "port":
         return replica.egress_port  # the deprecated number, which most clients of BMv2 send
     try:
         return bytestring.decode(replica.port, _PORT_BITS)
@@ -153,4 +168,6 @@ def _canonical(entry: p4r.MulticastGroupEntry | p4r.CloneSessionEntry) -> bytes:
     for replica in entry.replicas:
         if replica.WhichOneof("port_kind") == "port":
             replica.port = bytestring.canonical(replica.port)
+        for backup in replica.backup_replicas:
+            backup.port = bytestring.canonical(backup.port)
     return entry.SerializeToString()

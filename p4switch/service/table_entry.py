@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from p4base.messages import p4i, p4r
 from p4switch.dataplane import (
+    PLAIN,
     Action,
+    Attributes,
     Counter,
     Dataplane,
     DataplaneError,
@@ -23,6 +25,7 @@ from p4switch.service.action_profile import OneShot, Profile
 from p4switch.service.entity import DELETE, INSERT, MODIFY, TABLE_ENTRY, Emit, ReadScope, answer
 from p4switch.service.errors import Code, P4Error, invalid
 from p4switch.service.match_plan import MatchPlan
+from p4switch.service.meters import MeterPlan, check_cleared, colours_to_wire, config_to_wire, counter_to_wire
 
 _answer = answer(TABLE_ENTRY)
 
@@ -30,21 +33,33 @@ _answer = answer(TABLE_ENTRY)
 _TABLE_ID = 1
 _ACTION = wire.tag(3, wire.BYTES)
 _CONTROLLER_METADATA = 5
+_METER_CONFIG = 6
 _COUNTER_DATA = 7
 _IS_DEFAULT = wire.varint_field(8, 1)
+_IDLE_TIMEOUT = 9
+_TIME_SINCE_LAST_HIT = 10
 _METADATA = 11
+_METER_COUNTER_DATA = 12
 _IS_CONST = wire.varint_field(13, 1)
+_STREAM_IDLE = 4  # in p4.v1.StreamMessageResponse
 _DIRECT_ACTION = wire.tag(1, wire.BYTES)
 _MEMBER_ID = 2
 _GROUP_ID = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
-    """What a client attached to an entry that means nothing to the data plane."""
+class Details:
+    """Which fields of an entry are read beside its match, action and metadata."""
 
-    metadata: bytes
-    controller_metadata: int
+    counter: bool = False
+    meter: bool = False
+    colours: bool = False
+    last_hit: bool = False
+
+
+PLAINLY = Details()
+EVERYTHING = Details(counter=True, meter=True)
+"""What writing an entry again needs to restore it."""
 
 
 @dataclass(slots=True)
@@ -55,7 +70,9 @@ class Table:
         actions: those an entry may use, by action id; `default_actions` likewise for the default entry.
         by_name: every action that can come back from the data plane.
         has_timeout: the program lets entries of this table age.
-        extras, one_shots: of those entries that have any.
+        direct_meter: None if there is none.
+        default_note: the default entry's metadata, on the wire.
+        one_shots: of those entries that have any.
     """
 
     id: int
@@ -69,9 +86,8 @@ class Table:
     has_timeout: bool
     profile: Profile | None = None
     direct_counter: bool = False
-    direct_meter: bool = False
-    extras: dict[Match, Extras] = field(default_factory=dict)
-    default_extras: Extras | None = None
+    direct_meter: MeterPlan | None = None
+    default_note: bytes = b""
     one_shots: dict[Match, OneShot] = field(default_factory=dict)
 
     def encode_action(self, action: p4r.Action, *, default: bool) -> Action:
@@ -119,35 +135,67 @@ class TableEntryHandler:
             self._write_default(kind, table, message)
             return
         match = table.match.encode(message.match, message.priority)
-        if table.const and (kind != MODIFY or message.HasField("action")):
-            raise P4Error(
-                Code.PERMISSION_DENIED,
-                f"the entries of table {table.name} are constant; only their direct counters can be modified",
-            )
+        if table.const:
+            self._write_const(kind, table, match, message)
+            return
         if kind == DELETE:
             self._delete(table, match)
             return
         self._check_fields(table, message)
-        counter = self._counter(table, message)
+        attributes = self._attributes(table, message)
         if kind == INSERT:
             if not table.match.fields:
                 raise invalid(f"table {table.name} has no key, so it takes no entries, only a default action")
-            self._insert(table, match, message)
-        elif message.HasField("action"):
-            self._modify(table, match, message)
+            self._insert(table, match, message, attributes)
+            return
+        if message.HasField("action"):
+            self._modify(table, match, message, attributes)
         else:
-            self._require(table, match)
-        if counter is not None:
-            self._dataplane.write_direct_counter(table.name, match, counter)
-        self._remember(table, match, message, replace=kind == MODIFY)
+            self._dataplane.modify_entry(table.name, match, self._require(table, match).action, attributes)
+        if message.HasField("meter_counter_data"):
+            self._dataplane.clear_direct_meter(table.name, match)
 
-    def _insert(self, table: Table, match: Match, message: p4r.TableEntry) -> None:
+    def _write_const(self, kind: int, table: Table, match: Match, message: p4r.TableEntry) -> None:
+        if kind != MODIFY or message.HasField("action") or note_of(message) or message.idle_timeout_ns:
+            raise P4Error(
+                Code.PERMISSION_DENIED,
+                f"the entries of table {table.name} are constant; only their direct counters and meters can be modified",
+            )
+        self._check_fields(table, message)
+        attributes = self._attributes(table, message)
+        self._require(table, match)
+        if attributes.counter is not None:
+            self._dataplane.write_direct_counter(table.name, match, attributes.counter)
+        if table.direct_meter is not None:
+            self._dataplane.write_direct_meter(table.name, match, attributes.meter)
+        if message.HasField("meter_counter_data"):
+            self._dataplane.clear_direct_meter(table.name, match)
+
+    @staticmethod
+    def _attributes(table: Table, message: p4r.TableEntry) -> Attributes:
+        """What is written with the entry beside match and action."""
+        note = note_of(message)
+        with_counter = message.HasField("counter_data")
+        with_meter = message.HasField("meter_config")
+        if not (note or with_counter or with_meter or message.idle_timeout_ns):
+            return PLAIN
+        counter = meter = None
+        if with_counter:
+            if not table.direct_counter:
+                raise invalid(f"table {table.name} has no direct counter")
+            counter = counter_value(message.counter_data, f"table {table.name}")
+        if with_meter:
+            assert table.direct_meter is not None  # _check_fields
+            meter = table.direct_meter.decode(message.meter_config)
+        return Attributes(note, message.idle_timeout_ns, counter, meter)
+
+    def _insert(self, table: Table, match: Match, message: p4r.TableEntry, attributes: Attributes) -> None:
         if table.profile is None:
-            self._dataplane.insert_entry(table.name, match, self._direct_action(table, message))
+            self._dataplane.insert_entry(table.name, match, self._direct_action(table, message), attributes)
             return
         action, one_shot = self._indirect_action(table, message)
         try:
-            self._dataplane.insert_entry(table.name, match, action)
+            self._dataplane.insert_entry(table.name, match, action, attributes)
         except DataplaneError:
             if one_shot is not None:
                 table.profile.delete_one_shot(one_shot)
@@ -155,13 +203,13 @@ class TableEntryHandler:
         if one_shot is not None:
             table.one_shots[match] = one_shot
 
-    def _modify(self, table: Table, match: Match, message: p4r.TableEntry) -> None:
+    def _modify(self, table: Table, match: Match, message: p4r.TableEntry, attributes: Attributes) -> None:
         if table.profile is None:
-            self._dataplane.modify_entry(table.name, match, self._direct_action(table, message))
+            self._dataplane.modify_entry(table.name, match, self._direct_action(table, message), attributes)
             return
         action, one_shot = self._indirect_action(table, message)
         try:
-            self._dataplane.modify_entry(table.name, match, action)
+            self._dataplane.modify_entry(table.name, match, action, attributes)
         except DataplaneError:
             if one_shot is not None:
                 table.profile.delete_one_shot(one_shot)
@@ -174,8 +222,6 @@ class TableEntryHandler:
 
     def _delete(self, table: Table, match: Match) -> None:
         self._dataplane.delete_entry(table.name, match)
-        if table.extras:
-            table.extras.pop(match, None)
         one_shot = table.one_shots.pop(match, None) if table.one_shots else None
         if one_shot is not None:
             assert table.profile is not None
@@ -232,7 +278,7 @@ class TableEntryHandler:
             )
         if not message.HasField("action"):
             self._dataplane.set_default_action(table.name, None)
-            table.default_extras = None
+            table.default_note = b""
             return
         if table.profile is not None:
             raise invalid(f"table {table.name} has an action profile: its default action cannot be changed")
@@ -240,52 +286,43 @@ class TableEntryHandler:
         if kind_of_action != "action":
             raise invalid(f"table {table.name}: the default action is {kind_of_action or 'unset'}, expected an action")
         self._dataplane.set_default_action(table.name, table.encode_action(message.action.action, default=True))
-        table.default_extras = _extras(message)
+        table.default_note = note_of(message)
 
     def _check_fields(self, table: Table, message: p4r.TableEntry) -> None:
         """Fields that not every table, nor every data plane, takes."""
         if message.is_const:
             raise invalid(f"table {table.name}: is_const must not be set in a write")
-        if message.idle_timeout_ns or message.HasField("time_since_last_hit"):
+        if message.HasField("time_since_last_hit"):
+            raise invalid(f"table {table.name}: time_since_last_hit must be unset in a write")
+        if message.idle_timeout_ns:
             self._check_timeout(table)
-            if message.is_default_action or message.HasField("time_since_last_hit"):
-                raise invalid(f"table {table.name}: idle timeouts do not apply to this update")
+            if message.is_default_action:
+                raise invalid(f"table {table.name}: the default entry has no idle timeout")
+            if message.idle_timeout_ns < 0:
+                raise invalid(f"table {table.name}: idle_timeout_ns {message.idle_timeout_ns} is negative")
         if message.HasField("meter_config") or message.HasField("meter_counter_data"):
             self._check_meter(table)
+            if message.is_default_action:
+                raise P4Error(
+                    Code.UNIMPLEMENTED, f"table {table.name}: the default entry has no direct meter on this device"
+                )
+            check_cleared(message.meter_counter_data, f"table {table.name}")
 
     @staticmethod
     def _check_timeout(table: Table) -> None:
         if not table.has_timeout:
             raise invalid(f"table {table.name} does not support idle timeouts")
-        raise P4Error(Code.UNIMPLEMENTED, f"table {table.name}: this data plane has no idle timeouts")
 
     @staticmethod
     def _check_meter(table: Table) -> None:
-        if not table.direct_meter:
+        if table.direct_meter is None:
             raise invalid(f"table {table.name} has no direct meter")
-        raise P4Error(Code.UNIMPLEMENTED, f"table {table.name}: this data plane has no direct meters")
-
-    @staticmethod
-    def _counter(table: Table, message: p4r.TableEntry) -> Counter | None:
-        if not message.HasField("counter_data"):
-            return None
-        if not table.direct_counter:
-            raise invalid(f"table {table.name} has no direct counter")
-        return counter_value(message.counter_data, f"table {table.name}")
 
     def _require(self, table: Table, match: Match) -> Entry:
         entry = self._dataplane.read_entry(table.name, match)
         if entry is None:
             raise P4Error(Code.NOT_FOUND, f"table {table.name} has no entry with this key")
         return entry
-
-    @staticmethod
-    def _remember(table: Table, match: Match, message: p4r.TableEntry, *, replace: bool) -> None:
-        extras = _extras(message)
-        if extras is not None:
-            table.extras[match] = extras
-        elif replace and table.extras:
-            table.extras.pop(match, None)
 
     # -- reading
 
@@ -305,11 +342,10 @@ class TableEntryHandler:
         """Emit the entries of one table.
 
         Args:
-            wildcard: the client asked for all tables, so that a counter is given where there is one, not required.
+            wildcard: the client asked for all tables, so that a counter, say, is given where there is one, not required.
         """
-        with_counter = message.HasField("counter_data")
         if not wildcard:
-            if with_counter and not table.direct_counter:
+            if message.HasField("counter_data") and not table.direct_counter:
                 raise invalid(f"table {table.name} has no direct counter")
             if message.HasField("time_since_last_hit"):
                 self._check_timeout(table)
@@ -331,9 +367,14 @@ class TableEntryHandler:
             keep = wanted
             entries = (e for e in entries if keep(e.action))
         if message.metadata or message.controller_metadata:
-            keep_extras = _extras_filter(table, message)
-            entries = (e for e in entries if keep_extras(e.match))
-        to_wire = entry_to_wire(table, with_counter=with_counter and table.direct_counter)
+            entries = (e for e in entries if _note_matches(e.note, message))
+        details = Details(
+            counter=message.HasField("counter_data") and table.direct_counter,
+            meter=message.HasField("meter_config") and table.direct_meter is not None,
+            colours=message.HasField("meter_counter_data") and table.direct_meter is not None,
+            last_hit=message.HasField("time_since_last_hit") and table.has_timeout,
+        )
+        to_wire = entry_to_wire(table, details)
         for entry in entries:
             emit(_answer(to_wire(entry)))
 
@@ -374,8 +415,7 @@ class TableEntryHandler:
         if action is not None and not (isinstance(action, Action) and action.name not in table.by_name):
             parts.append(_ACTION + _length_prefixed(_table_action_to_wire(table, action)))
         parts.append(_IS_DEFAULT)
-        if table.default_extras is not None:
-            parts.append(_extras_to_wire(table.default_extras))
+        parts.append(table.default_note)
         return b"".join(parts)
 
     # -- for roll-back
@@ -390,7 +430,7 @@ class TableEntryHandler:
         entry = self._dataplane.read_entry(table.name, match)
         if entry is None:
             return []
-        entity.table_entry.ParseFromString(entry_to_wire(table, with_counter=table.direct_counter)(entry))
+        entity.table_entry.ParseFromString(entry_to_wire(table, EVERYTHING)(entry))
         entity.table_entry.is_const = False
         return [entity]
 
@@ -402,18 +442,12 @@ def counter_value(data: p4r.CounterData, what: str) -> Counter:
     return Counter(data.packet_count, data.byte_count)
 
 
-def counter_to_wire(counter: Counter) -> bytes:
-    """The `p4.v1.CounterData` message."""
-    return wire.varint_field(1, counter.bytes) + wire.varint_field(2, counter.packets)
-
-
-def entry_to_wire(table: Table, *, with_counter: bool) -> Callable[[Entry], bytes]:
+def entry_to_wire(table: Table, details: Details = PLAINLY) -> Callable[[Entry], bytes]:
     """A function that writes an entry of `table` as a TableEntry message."""
     head = wire.varint_field(_TABLE_ID, table.id)
     match_to_wire = table.match.to_wire
     by_name = table.by_name
     tail = _IS_CONST if table.const else b""
-    extras = table.extras
     varint = wire.varint
 
     def to_wire(entry: Entry) -> bytes:
@@ -428,15 +462,28 @@ def entry_to_wire(table: Table, *, with_counter: bool) -> Callable[[Entry], byte
             body = _table_action_to_wire(table, action) if one_shot is None else one_shot.table_action
             written = _ACTION + varint(len(body)) + body
         result = head + match_to_wire(match) + written + tail
-        if extras:
-            extra = extras.get(match)
-            if extra is not None:
-                result += _extras_to_wire(extra)
-        if with_counter and entry.counter is not None:
-            result += wire.bytes_field(_COUNTER_DATA, counter_to_wire(entry.counter))
+        if entry.note:
+            result += entry.note
+        if entry.idle_timeout_ns:
+            result += wire.varint_field(_IDLE_TIMEOUT, entry.idle_timeout_ns)
+        if details is not PLAINLY:
+            result += _details_to_wire(entry, details)
         return result
 
     return to_wire
+
+
+def _details_to_wire(entry: Entry, details: Details) -> bytes:
+    result = b""
+    if details.counter and entry.counter is not None:
+        result += wire.bytes_field(_COUNTER_DATA, counter_to_wire(entry.counter))
+    if details.meter and entry.meter is not None and entry.meter.config is not None:
+        result += wire.bytes_field(_METER_CONFIG, config_to_wire(entry.meter.config))
+    if details.colours and entry.meter is not None:
+        result += wire.bytes_field(_METER_COUNTER_DATA, colours_to_wire(entry.meter))
+    if details.last_hit:
+        result += wire.bytes_field(_TIME_SINCE_LAST_HIT, wire.varint_field(1, entry.idle_ns))
+    return result
 
 
 def key_to_wire(table: Table, match: Match) -> bytes:
@@ -456,28 +503,25 @@ def _length_prefixed(payload: bytes) -> bytes:
     return wire.varint(len(payload)) + payload
 
 
-def _extras(message: p4r.TableEntry) -> Extras | None:
-    metadata, controller_metadata = message.metadata, message.controller_metadata
-    return Extras(metadata, controller_metadata) if metadata or controller_metadata else None
+def note_of(message: p4r.TableEntry) -> bytes:
+    """What a client attached to an entry that means nothing to the data plane: its metadata fields, on the wire."""
+    note = wire.varint_field(_CONTROLLER_METADATA, message.controller_metadata)
+    return note + wire.bytes_field(_METADATA, message.metadata) if message.metadata else note
 
 
-def _extras_filter(table: Table, message: p4r.TableEntry) -> Callable[[Match], bool]:
-    metadata, controller_metadata = message.metadata, message.controller_metadata
-
-    def keep(match: Match) -> bool:
-        extras = table.extras.get(match)
-        return (
-            extras is not None
-            and (not metadata or extras.metadata == metadata)
-            and (not controller_metadata or extras.controller_metadata == controller_metadata)
-        )
-
-    return keep
+def _note_matches(note: bytes, message: p4r.TableEntry) -> bool:
+    """Whether an entry has the metadata that is asked for; an unset field stands for any."""
+    written = dict(wire.fields(note))
+    return (not message.metadata or written.get(_METADATA) == message.metadata) and (
+        not message.controller_metadata or written.get(_CONTROLLER_METADATA) == message.controller_metadata
+    )
 
 
-def _extras_to_wire(extras: Extras) -> bytes:
-    written = wire.varint_field(_CONTROLLER_METADATA, extras.controller_metadata)
-    return written + wire.bytes_field(_METADATA, extras.metadata) if extras.metadata else written
+def idle_notification(table: Table, entries: Iterable[Entry], timestamp_ns: int) -> bytes:
+    """A serialised StreamMessageResponse with an IdleTimeoutNotification. Entries are given with their actions, too."""
+    to_wire = entry_to_wire(table)
+    body = b"".join(wire.bytes_field(1, to_wire(entry)) for entry in entries)
+    return wire.bytes_field(_STREAM_IDLE, body + wire.varint_field(2, timestamp_ns))
 
 
 def build_tables(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from p4base.bytestring import byte_width
 from p4base.lookup import P4InfoIndex
 from p4base.messages import p4i
 from p4switch.service.errors import invalid
+from p4switch.service.p4data import make_codec
 from p4switch.service.program import DeviceProgram, DeviceTable
 
 MAX_REPORTED = 8
@@ -53,6 +55,8 @@ def _problems(index: P4InfoIndex, program: DeviceProgram) -> Iterator[str]:
             kind = "an action selector" if profile.with_selector else "a plain action profile"
             yield f"action profile {name} is {kind} in the P4Info only"
     yield from _array_problems(index, program)
+    yield from _parser_problems(index, program)
+    yield from _digest_problems(index, program)
     for direct_counter in index.direct_counters:
         yield from _direct_problems(
             index,
@@ -65,6 +69,32 @@ def _problems(index: P4InfoIndex, program: DeviceProgram) -> Iterator[str]:
         yield from _direct_problems(
             index, "direct meter", direct_meter.preamble.name, direct_meter.direct_table_id, program.direct_meters
         )
+
+
+def _parser_problems(index: P4InfoIndex, program: DeviceProgram) -> Iterator[str]:
+    for value_set in index.p4info.value_sets:
+        name = value_set.preamble.name
+        if name not in program.value_sets:
+            yield f"value set {name} is not in the JSON"
+            continue
+        for field in value_set.match:
+            if field.WhichOneof("match") != "match_type" or field.match_type not in _MATCH_KINDS:
+                yield f"field {field.name or field.id} of value set {name} has a match type that is not supported"
+        bits = sum(field.bitwidth for field in value_set.match)
+        padded = sum(byte_width(field.bitwidth) for field in value_set.match) * 8
+        if program.value_sets[name] not in (bits, padded):
+            yield f"value set {name} has {bits} bits in the P4Info, {program.value_sets[name]} in the JSON"
+
+
+def _digest_problems(index: P4InfoIndex, program: DeviceProgram) -> Iterator[str]:
+    for digest in index.p4info.digests:
+        name = digest.preamble.name
+        if name not in program.digests:
+            yield f"digest {name} is not in the JSON"
+            continue
+        codec = make_codec(digest.type_spec, index.p4info.type_info)
+        if codec is not None and len(codec.widths) != len(program.digests[name]):
+            yield f"digest {name} has {len(codec.widths)} fields in the P4Info, {len(program.digests[name])} in the JSON"
 
 
 def _duplicate_ids(p4info: p4i.P4Info) -> Iterator[str]:

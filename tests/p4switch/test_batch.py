@@ -36,7 +36,7 @@ def test_every_update_is_attempted_and_reported_in_order(switch: Harness) -> Non
             (INSERT, table(exact_entry(3))),
             (p4r.Update.UNSPECIFIED, table(exact_entry(4))),
             (INSERT, p4r.Entity()),
-            (INSERT, p4r.Entity(value_set_entry=p4r.ValueSetEntry(value_set_id=1))),
+            (INSERT, p4r.Entity(extern_entry=p4r.ExternEntry(extern_id=1))),
         )
     status = caught.value.status()
     codes = []
@@ -95,13 +95,22 @@ def test_rollback_restores_every_kind_of_entity(switch: Harness) -> None:
     assert switch.entries(TABLE_ID["exact_table"]) == [exact_entry(2)]
 
 
-def test_dataplane_atomic_takes_one_update_or_none(switch: Harness) -> None:
+def test_dataplane_atomic_takes_all_or_none(switch: Harness) -> None:
     atomic = p4r.WriteRequest.DATAPLANE_ATOMIC
-    switch.write((INSERT, table(exact_entry(1))), atomicity=atomic)
-    with pytest.raises(P4Error) as caught:
-        switch.write((INSERT, table(exact_entry(2))), (INSERT, table(exact_entry(3))), atomicity=atomic)
-    assert caught.value.code == Code.UNIMPLEMENTED
-    assert len(switch.entries(TABLE_ID["exact_table"])) == 1
+    switch.write((INSERT, table(exact_entry(1))), (INSERT, table(exact_entry(2))), atomicity=atomic)
+    with pytest.raises(BatchError) as caught:
+        switch.write(
+            (DELETE, table(exact_entry(1))),
+            (INSERT, table(exact_entry(3))),
+            (INSERT, table(exact_entry(2))),
+            atomicity=atomic,
+        )
+    assert [error and error.code for error in caught.value.errors] == [
+        Code.ABORTED,
+        Code.ABORTED,
+        Code.ALREADY_EXISTS,
+    ]
+    assert in_order(switch.entries(TABLE_ID["exact_table"])) == [exact_entry(1), exact_entry(2)]
 
 
 def test_order_of_the_checks_before_a_batch() -> None:

@@ -83,7 +83,19 @@ def test_what_is_there_and_what_is_not(switch: Harness) -> None:
     assert refusal(lambda: switch.insert(multicast(1)))[0] == Code.ALREADY_EXISTS
     assert refusal(lambda: switch.modify(multicast(2)))[0] == Code.NOT_FOUND
     assert refusal(lambda: switch.delete(clone(1)))[0] == Code.NOT_FOUND
-    backup = multicast(3, (1, 1))
-    entry = backup.packet_replication_engine_entry.multicast_group_entry
-    entry.replicas[0].backup_replicas.add(port=b"\x02")
-    assert refusal(lambda: switch.insert(backup))[0] == Code.UNIMPLEMENTED
+
+
+def test_backup_replicas_are_read_back_and_differ_from_one_another(switch: Harness) -> None:
+    backed = multicast(3, (1, 1))
+    replicas = backed.packet_replication_engine_entry.multicast_group_entry.replicas
+    replicas[0].backup_replicas.add(port=b"\x02", instance=1)
+    switch.insert(backed)
+    assert switch.read(backed) == [backed]
+    replicas[0].backup_replicas.add(port=b"\x01", instance=5)
+    assert refusal(lambda: switch.modify(backed)) == (
+        Code.INVALID_ARGUMENT,
+        "multicast group 3: port 1 has a backup replica on the same port",
+    )
+    del replicas[0].backup_replicas[1]
+    replicas.add(port=b"\x02", instance=1)
+    assert "given twice" in refusal(lambda: switch.modify(backed))[1]
