@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from p4base.messages import p4r
 from p4switch.dataplane import Counter
 from p4switch.service import wire
-from p4switch.service.table_entry import counter_to_wire
+from p4switch.service.meters import counter_to_wire
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
