@@ -9,10 +9,9 @@ import signal
 
 import watchfiles
 
-from controlplane.addresses import AddressError, Prefix, parse_prefix
 from controlplane.attachments import AttachmentsError, load_attachments
-from controlplane.desired.inputs import Settings
-from controlplane.health import HealthServer
+from controlplane.health import HEALTH, METRICS, HealthServer
+from controlplane.introspection import Introspection
 from controlplane.kube.apiserver import ApiServerSource, ClusterAccessError
 from controlplane.kube.folder import FolderSource
 from controlplane.kube.store import Store
@@ -41,11 +40,6 @@ class Controller:
             pipeline = load_pipeline(options.p4info, options.device_config)
         except PipelineError as error:
             raise OptionsError(str(error)) from None
-        settings = Settings(
-            options.node_name,
-            _prefixes(options.service_cidrs, "Service CIDR"),
-            _prefixes(options.cluster_cidrs, "cluster CIDR"),
-        )
         tls = None
         if options.tls_ca is not None:
             tls = Tls(options.tls_ca, options.tls_cert, options.tls_key, options.tls_server_name)
@@ -54,14 +48,25 @@ class Controller:
         self.store = Store()
         self.metrics = Metrics()
         self.reconciler = Reconciler(
-            self.store, settings, pipeline, target, self.metrics, options.batch_size, options.resync_seconds
+            self.store, options.settings(), pipeline, target, self.metrics, options.batch_size, options.resync_seconds
         )
-        self.health = HealthServer(self.metrics.registry, self.reconciler.not_ready)
         self.source: FolderSource | ApiServerSource
         if options.manifests is not None:
             self.source = FolderSource(options.manifests, self.store)
+            source = f"the folder {options.manifests}"
         else:
             self.source = ApiServerSource(self.store, options.kubeconfig, options.kube_context)
+            source = f"the API server of {options.kubeconfig or 'the cluster this runs in'}"
+        self.health = [
+            (address, HealthServer(self.metrics.registry, self.reconciler.not_ready, paths))
+            for address, paths in _served(options).items()
+        ]
+        self.introspection = Introspection(
+            self.reconciler,
+            self.store,
+            (options.node_name, options.switch_address, options.device_id, source),
+            lambda: self.source.errors,
+        )
         if options.attachments is not None:
             try:
                 self.reconciler.set_attachments(load_attachments(options.attachments))
@@ -72,14 +77,8 @@ class Controller:
         """Run until `stop` (or, with `once`, until done); the exit code."""
         options = self._options
         tasks: list[asyncio.Task[None]] = []
-        if options.health_address is not None:
-            try:
-                await self.health.start(*host_port(options.health_address))
-            except OSError as error:
-                raise OptionsError(
-                    f"cannot serve health on {options.health_address}: {error.strerror or error}"
-                ) from None
         try:
+            await self._start_servers()
             source_stop = asyncio.Event()
             tasks.append(asyncio.create_task(self.source.run(source_stop), name="source"))
             if options.attachments is not None and not options.once:
@@ -100,11 +99,25 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.health.close()
+            await self.introspection.close()
+            for _, server in self.health:
+                await server.close()
         if options.once and (self.reconciler.problems or self.source.errors):
             return 1
         log.info("stopped; the switch keeps what it has")
         return 0
+
+    async def _start_servers(self) -> None:
+        """Open the sockets. Raises OptionsError."""
+        address = ""
+        try:
+            for address, server in self.health:
+                await server.start(*host_port(address))
+            if self._options.control_socket is not None:
+                address = str(self._options.control_socket)
+                await self.introspection.start(self._options.control_socket)
+        except OSError as error:
+            raise OptionsError(f"cannot serve on {address}: {error.strerror or error}") from None
 
     async def _watch_attachments(self, stop: asyncio.Event) -> None:
         """Follow the attachments file. A version that cannot be used is reported, and the last good one stays."""
@@ -121,11 +134,13 @@ class Controller:
                     log.error("%s; the last good version stays", error)
 
 
-def _prefixes(texts: tuple[str, ...], what: str) -> tuple[Prefix, ...]:
-    try:
-        return tuple(parse_prefix(text) for text in texts)
-    except AddressError as error:
-        raise OptionsError(f"{what}: {error}") from None
+def _served(options: ControllerOptions) -> dict[str, frozenset[str]]:
+    """Which paths are served on which address: one server may do for health and metrics."""
+    served: dict[str, frozenset[str]] = {}
+    for address, paths in ((options.healthz_bind_address, HEALTH), (options.metrics_bind_address, METRICS)):
+        if address is not None:
+            served[address] = served.get(address, frozenset()) | paths
+    return served
 
 
 async def _run(options: ControllerOptions) -> int:

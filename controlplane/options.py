@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from controlplane.addresses import AddressError, Prefix, parse_prefix
+from controlplane.desired.inputs import DETECT_LOCAL_MODES, Settings
+
 
 class OptionsError(ValueError):
     """The options contradict each other or name something that does not exist. `str()` is one line for the user."""
@@ -37,13 +40,24 @@ class ControllerOptions:
         switch_address: `host:port` of the P4Runtime server.
         device_id: P4Runtime's device id.
         election_id: P4Runtime's election id (the low 64 bits), at least 1. The highest one is primary.
-        service_cidrs: Service address ranges, both families; an address in them that no Service holds is dropped.
+        service_cidrs: Service address ranges, both families; an address in them that no Service holds is dropped. Those of the
+            cluster's ServiceCIDR objects count as well.
         cluster_cidrs: the cluster's pod address ranges, both families.
+        detect_local_mode: how the traffic of this cluster's pods is told from traffic that comes from outside:
+            `Port` (by the switch port it comes in on), `ClusterCIDR` (by its source in `cluster_cidrs`) or `NodeCIDR` (in
+            the node's own podCIDRs).
+        nodeport_addresses: ranges of the node's own addresses at which NodePorts are served; empty or `primary`: its InternalIPs.
+        masquerade_all: masquerade everything sent to a Service.
         tls_ca: PEM file of the authority that signed the switch's certificate; None: no TLS.
         tls_cert: PEM file of the controller's own certificate, for mutual TLS; needs `tls_key`.
         tls_key: PEM file of its private key.
         tls_server_name: the name expected in the switch's certificate, if it is not the host of `switch_address`.
-        health_address: `host:port` that answers `/healthz`, `/readyz` and `/metrics`; None: not served.
+        healthz_bind_address: `host:port` that answers `/healthz`, `/livez` and `/readyz`; None: not served.
+        metrics_bind_address: `host:port` that answers `/metrics`; may be the same; None: not served.
+        control_socket: a Unix socket on which `kulvert status`, `trace` and others ask this controller; None: not served.
+        post_events: post a Kubernetes Event about an object that is wrong; only with a live API server.
+        can_modify: whether the switch takes MODIFY; if not, an entry is deleted and inserted.
+        otlp_endpoint: where traces of each synchronization go (OpenTelemetry over HTTP, `http://host:4318`); None: nowhere.
         batch_size: the most updates in one P4Runtime Write.
         resync_seconds: how often the switch is read back and repaired although nothing changed; 0: only on connect.
         once: write what there is to write and stop, with a non-zero exit if something did not fit or was malformed.
@@ -64,11 +78,19 @@ class ControllerOptions:
     election_id: int = 1
     service_cidrs: tuple[str, ...] = ()
     cluster_cidrs: tuple[str, ...] = ()
+    detect_local_mode: str = "Port"
+    nodeport_addresses: tuple[str, ...] = ()
+    masquerade_all: bool = False
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_server_name: str | None = None
-    health_address: str | None = None
+    healthz_bind_address: str | None = None
+    metrics_bind_address: str | None = None
+    control_socket: Path | None = None
+    post_events: bool = True
+    can_modify: bool = True
+    otlp_endpoint: str | None = None
     batch_size: int = 1000
     resync_seconds: float = 300.0
     once: bool = False
@@ -105,8 +127,43 @@ class ControllerOptions:
         if self.batch_size < 1:
             raise OptionsError("the batch size must be at least 1")
         host_port(self.switch_address)
-        if self.health_address is not None:
-            host_port(self.health_address)
+        for address in (self.healthz_bind_address, self.metrics_bind_address):
+            if address is not None:
+                host_port(address)
+        if self.resync_seconds < 0:
+            raise OptionsError("the seconds between resyncs cannot be negative")
+        if self.log_level not in LOG_LEVELS:
+            raise OptionsError(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
+        if self.detect_local_mode not in DETECT_LOCAL_MODES:
+            raise OptionsError(
+                f"detect-local-mode must be one of {', '.join(DETECT_LOCAL_MODES)}, not {self.detect_local_mode!r}: "
+                "a switch sees ports, not the host's interfaces"
+            )
+        if self.detect_local_mode == "ClusterCIDR" and not self.cluster_cidrs:
+            raise OptionsError("detect-local-mode ClusterCIDR needs the cluster CIDR")
+        self.settings()
+
+    def settings(self) -> Settings:
+        """What of this the derivation goes by. Raises OptionsError for what is not a range of addresses."""
+        ports = self.nodeport_addresses
+        return Settings(
+            self.node_name,
+            _prefixes(self.service_cidrs, "Service CIDR"),
+            _prefixes(self.cluster_cidrs, "cluster CIDR"),
+            self.detect_local_mode,
+            None if not ports or "primary" in ports else _prefixes(ports, "node-port addresses"),
+            self.masquerade_all,
+        )
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _prefixes(texts: tuple[str, ...], what: str) -> tuple[Prefix, ...]:
+    try:
+        return tuple(parse_prefix(text) for text in texts)
+    except AddressError as error:
+        raise OptionsError(f"{what}: {error}") from None
 
 
 def host_port(text: str) -> tuple[str, int]:

@@ -14,6 +14,8 @@ import random
 import time
 from collections.abc import Iterable
 
+import msgspec
+
 from controlplane.attachments import Attachments
 from controlplane.desired.derive import Derivation
 from controlplane.desired.inputs import Problem, Settings
@@ -37,6 +39,15 @@ _BEAT_SECONDS = 10.0
 
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 """Seconds until what the switch refused is tried again."""
+
+
+class LastSync(msgspec.Struct, frozen=True):
+    """The last synchronization that wrote something or compared everything. `at` is of `time.time`."""
+
+    kind: str
+    at: float
+    seconds: float
+    written: Written
 
 
 class Reconciler:
@@ -66,6 +77,8 @@ class Reconciler:
         self._reported: set[Problem] = set()
         self._last_error = ""
         self._not_ready = "not connected to the switch yet"
+        self.is_primary = False
+        self.last_sync: LastSync | None = None
         self.synced = asyncio.Event()
         """Set while the switch holds all that could be written of what was known."""
 
@@ -84,6 +97,15 @@ class Reconciler:
     def problems(self) -> set[Problem]:
         """Everything known to be wrong: with objects, and with what did not fit."""
         return self.derivation.problems | self.synchronizer.problems
+
+    @property
+    def pending(self) -> int:
+        """Objects that have changed and were not looked at yet."""
+        return len(self._changes)
+
+    def _set_primary(self, is_primary: bool) -> None:
+        self.is_primary = is_primary
+        self._metrics.primary.set(is_primary)
 
     # -- life
 
@@ -106,7 +128,7 @@ class Reconciler:
                 await asyncio.gather(serving, return_exceptions=True)
                 return
             self.synced.clear()
-            self._metrics.primary.set(0)
+            self._set_primary(False)
             error = serving.exception()
             if error is None:
                 return
@@ -130,7 +152,7 @@ class Reconciler:
                     return
                 except NotPrimaryError as error:
                     self.synced.clear()
-                    self._metrics.primary.set(0)
+                    self._set_primary(False)
                     if once:
                         raise
                     await asyncio.sleep(0.1)  # the stream may be about to say the same
@@ -148,7 +170,7 @@ class Reconciler:
             self._not_ready = "another controller is primary"
             await session.wait()
         session.changed.clear()
-        self._metrics.primary.set(1)
+        self._set_primary(True)
         cookie = await session.pipeline_cookie()
         if cookie != self._pipeline.cookie:
             log.info("the switch has %s: pushing it", "no pipeline" if cookie is None else "another pipeline")
@@ -254,6 +276,8 @@ class Reconciler:
     def _book(self, written: Written, seconds: float | None, kind: str) -> None:
         if seconds is not None:
             self._metrics.sync_seconds.labels(kind).observe(seconds)
+            if written.total or kind != "change":
+                self.last_sync = LastSync(kind, time.time(), seconds, written)
         for name, count in (("insert", written.inserted), ("modify", written.modified), ("delete", written.deleted)):
             if count:
                 self._metrics.updates.labels(name).inc(count)

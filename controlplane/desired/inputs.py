@@ -10,13 +10,28 @@ from controlplane.desired.engine import Input
 from controlplane.desired.entities import Entity
 from controlplane.kube.objects import EndpointSlice, KubeObject, ObjectRef
 
+DETECT_LOCAL_MODES = ("Port", "ClusterCIDR", "NodeCIDR")
+"""How the traffic of the cluster's own pods is told: by the switch port, or by its source address."""
+
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the operator says and the cluster does not: this node's name, the Service ranges, the pod ranges."""
+    """What the operator says and the cluster does not.
+
+    Attributes:
+        node_name: this node's.
+        service_cidrs: ranges of Service addresses, beside those of the ServiceCIDR objects.
+        cluster_cidrs: ranges of pod addresses.
+        detect_local_mode: one of DETECT_LOCAL_MODES.
+        nodeport_addresses: ranges of the node's addresses that serve NodePorts; None: its InternalIPs.
+        masquerade_all: masquerade everything sent to a Service.
+    """
 
     node_name: str
     service_cidrs: tuple[Prefix, ...] = ()
     cluster_cidrs: tuple[Prefix, ...] = ()
+    detect_local_mode: str = "Port"
+    nodeport_addresses: tuple[Prefix, ...] | None = None
+    masquerade_all: bool = False
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):

@@ -36,6 +36,7 @@ class Document(msgspec.Struct, frozen=True):
         node: YAML's own tree, for the places; None for JSON.
         base: the line of the text that YAML counted from.
         error: why it could not be parsed.
+        column: where in the line, from 1.
     """
 
     line: int
@@ -43,24 +44,32 @@ class Document(msgspec.Struct, frozen=True):
     node: Any = None
     base: int = 1
     error: str | None = None
+    column: int = 1
 
     def line_of(self, path: str) -> int:
         """The line of the field that a msgspec message means by `path` (`$.spec.ports[0].port`), or of what holds it."""
-        node, line = self.node, self.line
+        return self.place_of(path)[0]
+
+    def place_of(self, path: str) -> tuple[int, int]:
+        """Line and column, from 1, of the field that `path` means: of its value, or of its key where the value holds others."""
+        node, line, column = self.node, self.line, self.column
         for match in _STEP.finditer(path):
             name, index = match.groups()
             found = None
             if isinstance(node, yaml.MappingNode) and name is not None:
                 for key, child in node.value:
                     if key.value == name:
-                        found, line = child, self.base + key.start_mark.line
+                        found = child
+                        mark = key.start_mark if child.start_mark.line != key.start_mark.line else child.start_mark
+                        line, column = self.base + key.start_mark.line, mark.column + 1
             elif isinstance(node, yaml.SequenceNode) and index is not None and index.isdigit():
                 found = node.value[int(index)] if int(index) < len(node.value) else None
-                line = self.base + found.start_mark.line if found is not None else line
+                if found is not None:
+                    line, column = self.base + found.start_mark.line, found.start_mark.column + 1
             if found is None:
                 break
             node = found
-        return line
+        return line, column
 
     def items(self) -> Iterator[Document]:
         """The elements of the document's `items`, each as a document (a Kubernetes List)."""
@@ -98,7 +107,11 @@ def _parse_document(chunk: str, line: int) -> Iterator[Document]:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        yield Document(line + (mark.line if mark else 0), error=f"not YAML: {error.problem or error.context}")
+        yield Document(
+            line + (mark.line if mark else 0),
+            error=f"not YAML: {error.problem or error.context}",
+            column=mark.column + 1 if mark else 1,
+        )
         return
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()

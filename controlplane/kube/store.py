@@ -58,6 +58,11 @@ class Store:
         for objects in self._objects.values():
             yield from objects.items()
 
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """How many objects of each kind there are."""
+        for kind, objects in self._objects.items():
+            yield kind, len(objects)
+
     def follow(self) -> Changes:
         """Changes from here on; everything already held counts as changed."""
         changes = Changes()

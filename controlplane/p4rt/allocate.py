@@ -86,6 +86,10 @@ class Allocator:
         """The symbol's number, if it has one."""
         return self._numbers.get((space, symbol))
 
+    def symbol(self, space: Space, number: int) -> Symbol | None:
+        """The symbol that has this number."""
+        return self._taken.get(space, {}).get(number)
+
     def number(self, space: Space, symbol: Symbol) -> int:
         """The symbol's number, a new one if it has none. Raises SpaceFullError."""
         found = self._numbers.get((space, symbol))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -50,13 +50,14 @@ class WireEntity(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Field:
-    __slots__ = ("bitwidth", "id", "mask", "name")
+    __slots__ = ("bitwidth", "id", "mask", "name", "spaces")
 
     def __init__(self, id_: int, name: str, bitwidth: int) -> None:
         self.id = id_
         self.name = name
         self.bitwidth = bitwidth
         self.mask = (1 << bitwidth) - 1
+        self.spaces: dict[Space, None] = {}  # that its symbols' numbers have come from so far
 
 
 class _Table:
@@ -220,6 +221,15 @@ class Codec:
                 key = group_key(container, into.group_id)
         return WireEntity(key, message.SerializeToString(deterministic=True), container, message)
 
+    def peek(self, entity: Entity) -> WireEntity | None:
+        """`encode`, but that no numbers are given out: None for what has none yet, or does not fit the P4Info."""
+        try:
+            if any(self.allocator.peek(*slot) is None for slot in self.slots(entity)):
+                return None
+            return self.encode(entity)
+        except PipelineMismatchError:
+            return None
+
     def encode_key(self, entity: Entity) -> bytes:
         """The `WireEntity.key` of an entity."""
         match entity:
@@ -237,7 +247,9 @@ class Codec:
 
     def _value(self, field: _Field, value: Value, owner: str) -> int:
         if not isinstance(value, int):
-            return self.allocator.number(value_space(value, field.bitwidth), value)
+            space = value_space(value, field.bitwidth)
+            field.spaces[space] = None
+            return self.allocator.number(space, value)
         if not 0 <= value <= field.mask:
             raise PipelineMismatchError(f"{owner}.{field.name}: {value:#x} does not fit in {field.bitwidth} bits")
         return value
@@ -362,6 +374,49 @@ class Codec:
         else:
             action = self._decode_call(entry.action.action)
         return TableEntry(table.name, match, action, entry.priority)
+
+    def name_numbers(self, entity: Entity) -> Entity:
+        """An entity that was decoded, with symbols in the place of the numbers that stand for them: as the derivation names it."""
+        match entity:
+            case TableEntry(table=name, match=match, action=action, priority=priority):
+                table = self._table(name)
+                named = tuple(self._name_match(item, table) for item in match)
+                if isinstance(action, ActionCall):
+                    return TableEntry(name, named, self._name_call(action), priority)
+                group = self._symbol([group_space(table.profile or "")], action.group)
+                return TableEntry(name, named, GroupReference(group), priority)
+            case ActionProfileMember(action_profile=profile, member=member, action=call):
+                return ActionProfileMember(
+                    profile, self._symbol([member_space(profile)], member), self._name_call(call)
+                )
+            case ActionProfileGroup(action_profile=profile, group=group, members=members):
+                space = [member_space(profile)]
+                named_members = tuple(GroupMember(self._symbol(space, item.member), item.weight) for item in members)
+                return ActionProfileGroup(profile, self._symbol([group_space(profile)], group), named_members)
+
+    def _name_match(self, match: FieldMatch, table: _Table) -> FieldMatch:
+        match match:
+            case Exact(name, value):
+                return Exact(name, self._symbol(self._field(table, name).spaces, value))
+            case Ternary(name, value, None):
+                return Ternary(name, self._symbol(self._field(table, name).spaces, value))
+            case _:
+                return match
+
+    def _name_call(self, call: ActionCall) -> ActionCall:
+        action = self._action(call.action)
+        params = (
+            Param(item.name, self._symbol(self._param(action, item.name).spaces, item.value)) for item in call.params
+        )
+        return ActionCall(call.action, tuple(params))
+
+    def _symbol(self, spaces: Iterable[Space], value: Value) -> Value:
+        if isinstance(value, int):
+            for space in spaces:
+                symbol = self.allocator.symbol(space, value)
+                if symbol is not None:
+                    return symbol
+        return value
 
     def _decode_call(self, message: p4r.Action) -> ActionCall:
         action = self._action(message.action_id)

@@ -1,13 +1,11 @@
-"""The connection to one P4Runtime server: arbitration, pipeline, reads and writes. The only module that imports grpc."""
+"""The session with one P4Runtime server that writes: arbitration, pipeline and writes, on top of a `Connection`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -15,29 +13,16 @@ import grpc.aio
 import msgspec
 from google.protobuf.message import DecodeError
 
+from controlplane.p4rt import connection
+from controlplane.p4rt.connection import CALL_SECONDS, Connection, NotPrimaryError, SessionError, Target, Tls
 from p4base.messages import p4r, rpc_code, rpc_status
-from p4base.rpc import p4r_grpc
+
+__all__ = ["NotPrimaryError", "Refusal", "Session", "SessionError", "Target", "Tls"]
 
 log = logging.getLogger(__name__)
 
-_CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", 256 << 20),
-    ("grpc.max_send_message_length", 256 << 20),
-    ("grpc.enable_retries", 0),
-)
-_CONNECT_SECONDS = 5.0
-_CALL_SECONDS = 60.0
-_BEAT_SECONDS = 5.0
 _TAKE_OVER_SECONDS = 0.5
 """How long a backup waits, after the primary has left, before it steps forward."""
-
-
-class SessionError(Exception):
-    """The switch cannot be reached, or ended the session, or refused what every session needs. `str()` is for people."""
-
-
-class NotPrimaryError(SessionError):
-    """Another controller is primary; nothing may be written."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -47,74 +32,37 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
-class Tls(msgspec.Struct, frozen=True):
-    """PEM files; a certificate and key of one's own are for mutual TLS."""
-
-    ca: Path
-    cert: Path | None = None
-    key: Path | None = None
-    server_name: str | None = None
-
-
-class Target(msgspec.Struct, frozen=True):
-    """Which switch, and as whom."""
-
-    address: str
-    device_id: int
-    election_id: int
-    tls: Tls | None = None
-
-
-class Session:
+class Session(Connection):
     """An open session, as an async context manager.
 
     `changed` is set whenever `is_primary` or `lost` may have changed; whoever waits on it clears it.
     """
 
     def __init__(self, target: Target) -> None:
-        self._target = target
+        super().__init__(target)
         self._election_id = target.election_id
         self.is_primary = False
-        self.lost: str | None = None
         self.changed = asyncio.Event()
         self._stream: grpc.aio.StreamStreamCall[p4r.StreamMessageRequest, p4r.StreamMessageResponse] | None = None
-        self._channel: grpc.aio.Channel | None = None
         self._reader: asyncio.Task[None] | None = None
         self._take_over: asyncio.Task[None] | None = None
         self._answered = asyncio.Event()
 
     # -- life
 
-    async def __aenter__(self) -> Session:
-        """Connect and ask to be primary. Raises SessionError."""
-        self._channel = self._open_channel()
-        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+    async def _open(self) -> None:
+        """Connect and ask to be primary."""
+        await super()._open()
+        open_stream: Any = self._stub.StreamChannel  # without an iterator of requests, which the type stubs insist on
+        self._stream = stream = open_stream()
+        self._reader = asyncio.create_task(self._read_stream(stream), name="p4runtime-stream")
+        await self._ask()
         try:
-            try:
-                await asyncio.wait_for(self._channel.channel_ready(), _CONNECT_SECONDS)
-            except TimeoutError:
-                raise SessionError(f"cannot reach the switch at {self._target.address}") from None
-            open_stream: Any = (
-                self._stub.StreamChannel
-            )  # without an iterator of requests, which the type stubs insist on
-            self._stream = stream = open_stream()
-            self._reader = asyncio.create_task(self._read_stream(stream), name="p4runtime-stream")
-            await self._ask()
-            try:
-                await asyncio.wait_for(self._answered.wait(), _CONNECT_SECONDS)
-            except TimeoutError:
-                raise SessionError(f"the switch at {self._target.address} does not answer the arbitration") from None
-            if self.lost is not None:
-                raise SessionError(self.lost)
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+            await asyncio.wait_for(self._answered.wait(), connection.CONNECT_SECONDS)
+        except TimeoutError:
+            raise SessionError(f"the switch at {self._target.address} does not answer the arbitration") from None
+        if self.lost is not None:
+            raise SessionError(self.lost)
 
     async def close(self) -> None:
         """End the session; the switch keeps what it has."""
@@ -125,26 +73,7 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._channel is not None:
-            await self._channel.close(grace=None)
-            self._channel = None
-
-    def _open_channel(self) -> grpc.aio.Channel:
-        tls = self._target.tls
-        if tls is None:
-            return grpc.aio.insecure_channel(self._target.address, options=_CHANNEL_OPTIONS)
-        try:
-            credentials = grpc.ssl_channel_credentials(
-                tls.ca.read_bytes(),
-                tls.key.read_bytes() if tls.key is not None else None,
-                tls.cert.read_bytes() if tls.cert is not None else None,
-            )
-        except OSError as error:
-            raise SessionError(f"cannot read a TLS file: {error}") from None
-        options = list(_CHANNEL_OPTIONS)
-        if tls.server_name is not None:
-            options.append(("grpc.ssl_target_name_override", tls.server_name))  # type: ignore[arg-type]
-        return grpc.aio.secure_channel(self._target.address, credentials, options=options)
+        await super().close()
 
     def _lose(self, reason: str) -> None:
         if self.lost is None:
@@ -233,40 +162,6 @@ class Session:
             return
         self.changed.clear()
 
-    def _check(self) -> None:
-        if self.lost is not None:
-            raise SessionError(self.lost)
-
-    def _failed(self, what: str, error: grpc.aio.AioRpcError) -> SessionError:
-        text = f"{what}: {error.code().name}: {error.details()}"
-        if error.code() is grpc.StatusCode.PERMISSION_DENIED:
-            return NotPrimaryError(text)
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return SessionError(f"the switch at {self._target.address} has gone: {error.details()}")
-        return SessionError(text)
-
-    async def pipeline_cookie(self) -> int | None:
-        """The cookie of the pipeline in force; None if there is none. Also tells whether the switch still answers.
-
-        gRPC's own keepalive would be refused by most servers at a useful rate ("too many pings").
-
-        Raises:
-            SessionError
-        """
-        self._check()
-        request = p4r.GetForwardingPipelineConfigRequest(
-            device_id=self._target.device_id, response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY
-        )
-        try:
-            response = await self._stub.GetForwardingPipelineConfig(request, timeout=_BEAT_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND):
-                return None
-            raise self._failed("the switch does not tell its pipeline", error) from None
-        if not response.config.HasField("cookie"):
-            return None
-        return response.config.cookie.cookie
-
     async def push_pipeline(self, config: p4r.ForwardingPipelineConfig) -> None:
         """Replace the pipeline; everything in its tables is gone. Raises SessionError."""
         self._check()
@@ -277,23 +172,9 @@ class Session:
         )
         self._elect(request.election_id)
         try:
-            await self._stub.SetForwardingPipelineConfig(request, timeout=_CALL_SECONDS)
+            await self._stub.SetForwardingPipelineConfig(request, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise self._failed("the switch refuses the pipeline", error) from None
-
-    async def read_all(self) -> AsyncIterator[p4r.Entity]:
-        """Every table entry, member and group. Raises SessionError."""
-        self._check()
-        request = p4r.ReadRequest(device_id=self._target.device_id)
-        request.entities.add().action_profile_member.SetInParent()
-        request.entities.add().action_profile_group.SetInParent()
-        request.entities.add().table_entry.SetInParent()
-        try:
-            async for response in self._stub.Read(request, timeout=10 * _CALL_SECONDS):
-                for entity in response.entities:
-                    yield entity
-        except grpc.aio.AioRpcError as error:
-            raise self._failed("the switch cannot be read back", error) from None
 
     async def write(self, updates: Sequence[tuple[int, p4r.Entity]]) -> list[Refusal | None]:
         """Write one batch of (Update.Type, entity); for each, None or why it was refused.
@@ -310,7 +191,7 @@ class Session:
         for kind, entity in updates:
             request.updates.add(type=kind, entity=entity)
         try:
-            await self._stub.Write(request, timeout=_CALL_SECONDS)
+            await self._stub.Write(request, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             refusals = _refusals(error, len(updates))
             if refusals is None:

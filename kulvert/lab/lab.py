@@ -183,7 +183,8 @@ class Lab:
         arguments = ["--node", self.inventory.node.name, "--manifests", str(self.manifests)]
         arguments += ["--attachments", str(attachments)]
         arguments += ["--p4info", str(options.p4info), "--device-config", str(options.bmv2_json)]
-        arguments += ["--switch", f"127.0.0.1:{P4RUNTIME_PORT}", "--health-address", f"127.0.0.1:{HEALTH_PORT}"]
+        arguments += ["--switch", f"127.0.0.1:{P4RUNTIME_PORT}", "--healthz-bind-address", f"127.0.0.1:{HEALTH_PORT}"]
+        arguments += ["--control-socket", str(LAB_DIR / "controller.sock")]
         arguments += [argument for cidr in options.service_cidrs for argument in ("--service-cidr", cidr)]
         arguments += [argument for cidr in options.cluster_cidrs for argument in ("--cluster-cidr", cidr)]
         self.controller = LabProcess(

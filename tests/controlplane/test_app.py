@@ -20,7 +20,7 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-import controlplane.p4rt.session as session_module
+import controlplane.p4rt.connection as connection_module
 from controlplane.app import Controller, ControllerOptions, LogFormat, OptionsError, run
 from controlplane.attachments import AttachmentsError, parse_attachments
 from controlplane.logs import set_up_logging
@@ -101,7 +101,7 @@ def test_once_fails_on_what_does_not_fit(options: ControllerOptions, capsys: pyt
 def test_once_fails_without_a_switch(
     options: ControllerOptions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 0.2)
     assert run(dataclasses.replace(options, switch_address="127.0.0.1:1")) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("cannot reach the switch at 127.0.0.1:1")
@@ -117,7 +117,7 @@ def test_sigterm_ends_it_and_health_answers(options: ControllerOptions, tmp_path
         script = (
             "import sys; from pathlib import Path; from controlplane.app import ControllerOptions, run\n"
             f"sys.exit(run(ControllerOptions({NODE_NAME!r}, switch_address={server.address!r}, "
-            f"health_address='127.0.0.1:0', "
+            f"healthz_bind_address='127.0.0.1:0', metrics_bind_address='127.0.0.1:0', "
             + ", ".join(f"{name}=Path({str(path)!r})" for name, path in fields.items())
             + ")))"
         )

@@ -445,14 +445,14 @@ def test_once_says_what_is_wrong() -> None:
         with pytest.raises(SessionError, match=r"cannot reach the switch at 127\.0\.0\.1:1"):
             await reconciler.run(asyncio.Event(), once=True)
 
-    import controlplane.p4rt.session as session_module
+    import controlplane.p4rt.connection as connection_module
 
-    before = session_module._CONNECT_SECONDS
-    session_module._CONNECT_SECONDS = 0.3
+    before = connection_module.CONNECT_SECONDS
+    connection_module.CONNECT_SECONDS = 0.3
     try:
         run(test())
     finally:
-        session_module._CONNECT_SECONDS = before
+        connection_module.CONNECT_SECONDS = before
 
 
 steps = st.lists(
