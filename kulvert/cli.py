@@ -50,6 +50,12 @@ COMMANDS: dict[str, str | PassThrough] = {
     ),
     "graph": "kulvert.commands.graph",
     "controller": "kulvert.commands.controller",
+    "status": "kulvert.commands.status",
+    "trace": "kulvert.commands.trace",
+    "tables": "kulvert.commands.tables",
+    "connections": "kulvert.commands.connections",
+    "diff": "kulvert.commands.diff",
+    "shell": "kulvert.commands.shell",
     "lab": "kulvert.commands.lab",
     "ptf": "kulvert.commands.ptf",
 }

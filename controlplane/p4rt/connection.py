@@ -166,7 +166,7 @@ class Connection:
         return response.config if response.config.p4info.tables else None
 
     async def read(self, *entities: p4r.Entity) -> AsyncIterator[p4r.Entity]:
-        """What the switch has that these (as the specification's wildcards) ask for. Raises SessionError."""
+        """What the switch has that these (as the specification's wildcards) ask for; nothing is no error. Raises SessionError."""
         self._check()
         request = p4r.ReadRequest(device_id=self._target.device_id, entities=entities)
         try:
@@ -174,6 +174,8 @@ class Connection:
                 for entity in response.entities:
                     yield entity
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return
             raise self._failed("the switch cannot be read", error) from None
 
     def read_all(self) -> AsyncIterator[p4r.Entity]:

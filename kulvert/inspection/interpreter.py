@@ -39,9 +39,14 @@ class Hit:
 
 
 class Entries(Protocol):
-    """Where entries come from. `select` chooses one of n members by the selector's hash."""
+    """Where entries come from.
+
+    `select` chooses one of n members by the selector's hash. `default_action` is asked on a miss: None for the program's own.
+    """
 
     def look_up(self, table: model.Table, key: Sequence[int], select: Callable[[int], int]) -> Hit | None: ...
+
+    def default_action(self, table: model.Table) -> tuple[int, tuple[int, ...]] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,15 @@ class Step:
     source: model.SourceInfo | None
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where the watched field got the value that it has at the end: in an action of `table`, or in a statement of its own."""
+
+    value: int
+    table: str | None
+    source: model.SourceInfo | None
+
+
 @dataclass(slots=True)
 class Run:
     """What became of a packet in ingress.
@@ -75,6 +89,7 @@ class Run:
         fields: every field at the end, by `header.field`; headers that are not valid are left out.
         egress_port: where it goes; None if it is dropped.
         cloned: whether a copy was made for a clone session.
+        decided_by: what set the watched field last, if it is not zero.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -83,7 +98,7 @@ class Run:
     multicast_group: int = 0
     cloned: bool = False
     parser_error: str = "NoError"
-    last_statement: model.SourceInfo | None = None
+    decided_by: Decision | None = None
 
 
 class _ParserEnd(Exception):
@@ -100,9 +115,11 @@ _Slot = tuple[str, str]
 
 
 class Interpreter:
-    """One packet at a time; `run` starts afresh."""
+    """One packet at a time; `run` starts afresh. `watch` is the last part of a field's name, whose cause is to be told."""
 
-    def __init__(self, program: model.Program, entries: Entries) -> None:
+    def __init__(self, program: model.Program, entries: Entries, watch: str = "") -> None:
+        self._watch = watch
+        self._statement: model.SourceInfo | None = None
         self._program = program
         self._entries = entries
         self._fields: dict[_Slot, int] = {}
@@ -115,6 +132,7 @@ class Interpreter:
         self._written: dict[_Slot, int] = {}
         self._run = Run()
         self._where = ""
+        self._table: model.Table | None = None
 
     def run(self, packet: bytes, ingress_port: int) -> Run:
         """Parse and run ingress.
@@ -171,6 +189,9 @@ class Interpreter:
             value = min(max(value, low), high)
         self._written.setdefault(slot, self._fields.get(slot, 0))
         self._fields[slot] = value & ((1 << width) - 1)
+        if self._watch and ref.decl.name.rpartition(".")[2] == self._watch:
+            decision = Decision(self._fields[slot], self._table.name if self._table else None, self._statement)
+            self._run.decided_by = decision if decision.value else None
 
     # -- parser
 
@@ -291,7 +312,7 @@ class Interpreter:
             self._where = name
             match node:
                 case model.Conditional():
-                    self._run.last_statement = node.source or self._run.last_statement
+                    self._statement = node.source or self._statement
                     name = node.true_next if self._number(node.cond) else node.false_next
                 case model.ActionCall():
                     self._action(node.action_id, ())
@@ -310,7 +331,9 @@ class Interpreter:
             hit = self._entries.look_up(table, key, lambda count: self._choose(table, count))
         call = (hit.action_id, hit.args) if hit is not None else self._default(table)
         self._written = {}
-        name, args = "", ()
+        name = ""
+        args: tuple[tuple[str, int], ...] = ()
+        self._table = table if table.key else None  # one without a key is a statement of the source
         if call is not None:
             action = self._program.actions[call[0]]
             name, args = action.name, tuple(zip((param.name for param in action.params), call[1], strict=True))
@@ -330,6 +353,7 @@ class Interpreter:
                 for number, (item, value) in enumerate(zip(table.key, key, strict=True))
             )
             self._run.steps.append(Step(table.name, step_key, hit, name, args, changed, table.source))
+        self._table = None
         if call is not None and exited:
             raise _Exit
         if table.next_hit_miss is not None:
@@ -339,9 +363,9 @@ class Interpreter:
         return table.default_next
 
     def _default(self, table: model.Table) -> tuple[int, tuple[int, ...]] | None:
-        default = getattr(self._entries, "default_action", lambda _: None)(table)
+        default = self._entries.default_action(table)
         if default is not None:
-            return default  # type: ignore[no-any-return]
+            return default
         return None if table.default is None else (table.default.action_id, table.default.args)
 
     def _constant_hit(self, table: model.Table, key: Sequence[int]) -> Hit | None:
@@ -389,7 +413,7 @@ class Interpreter:
         if function is None:
             raise self._unsupported(f"primitive {primitive.op}")
         if primitive.source is not None:
-            self._run.last_statement = primitive.source
+            self._statement = primitive.source
         function(self, primitive.args)
 
     def _target(self, arg: model.Argument) -> model.FieldRef | None:
