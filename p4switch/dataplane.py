@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Status(Enum):
@@ -313,3 +313,118 @@ class Dataplane(Protocol):
     def on_packet_in(self, handler: PacketInHandler) -> None: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WireValue:
+    """A key field, or an action's parameter, as P4Runtime knows it and where it is packed.
+
+    Attributes:
+        kind: of a field: its number in `p4.v1.FieldMatch`; 0 of a parameter.
+    """
+
+    id: int
+    kind: int
+    bitwidth: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WireAction:
+    """An action of a table. `in_entries`: entries may be written with it, by bytes."""
+
+    id: int
+    name: str
+    in_entries: bool
+    params: tuple[WireValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WireTable:
+    """A table as P4Runtime knows it.
+
+    Attributes:
+        writable: ordinary writes of its entries need nothing of the service.
+        constant: its entries are marked `is_const` when they are read.
+        fields: in P4Info's order.
+    """
+
+    id: int
+    name: str
+    writable: bool
+    constant: bool
+    prioritised: bool
+    fields: tuple[WireValue, ...]
+    actions: tuple[WireAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WireHeader:
+    """What a WriteRequest says beside its updates; `election_id` None if it is unset."""
+
+    device_id: int
+    role: bytes
+    election_id: int | None
+    atomicity: int
+    updates: int
+
+
+@dataclass(frozen=True, slots=True)
+class WireQuery:
+    """Which entries of a table are read, and what of them beside match, action and metadata.
+
+    Attributes:
+        priority: 0 for any; `action` None for any.
+    """
+
+    priority: int = 0
+    action: str | None = None
+    counter: bool = False
+    meter: bool = False
+    colours: bool = False
+    last_hit: bool = False
+
+
+class WireBatch(Protocol):
+    """The updates of one WriteRequest.
+
+    Attributes:
+        others: the indices of those that are not ordinary inserts, modifications and deletions of table entries.
+        only_inserts: all of them are ordinary inserts.
+    """
+
+    others: Sequence[int]
+    only_inserts: bool
+
+    def __len__(self) -> int: ...
+
+    def update(self, index: int) -> bytes:
+        """A serialised `p4.v1.Update`."""
+
+    def apply(self, first: int) -> int:
+        """Carry out the updates from `first` on. The index of the first one that was not carried out, because it is not
+        ordinary or because it is refused; the number of updates if all were."""
+
+    def undo(self, count: int) -> None:
+        """Take back the first `count` updates, which are inserts that were carried out."""
+
+
+class WireCodec(Protocol):
+    """Writes and reads the entries of the loaded program's tables as P4Runtime's bytes, without an object for each."""
+
+    def batch(self, request: bytes) -> WireBatch: ...
+
+    def read(self, table: str, query: WireQuery) -> Sequence[bytes] | None:
+        """Serialised ReadResponses, of about 1 MB each; None if the table has entries that the service has to write."""
+
+
+@runtime_checkable
+class WireDataplane(Protocol):
+    """What a data plane offers besides that takes P4Runtime's bytes."""
+
+    def wire_header(self, request: bytes) -> WireHeader | None:
+        """None if the WriteRequest has anything unusual about it, such as not being one."""
+
+    def wire_codec(self, tables: Sequence[WireTable]) -> WireCodec:
+        """For the program that is loaded now."""

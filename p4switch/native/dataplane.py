@@ -33,7 +33,8 @@ from p4switch.dataplane import (
 from p4switch.native import library as lib
 from p4switch.native.compiler import Build, build
 from p4switch.native.objects import Objects, ProfileInfo, TableInfo
-from p4switch.native.resources import Loaded, Resources, deliver, meter_state
+from p4switch.native.resources import Loaded, deliver, meter_state
+from p4switch.native.wire import PROTOTYPES, Wire
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ _STATUS = {
 }
 
 
-class NativeDataplane(Resources):
+class NativeDataplane(Wire):
     """Runs a BMv2 program at native speed. Threads are C threads, but for one that delivers packets to the controller.
 
     Args:
@@ -66,7 +67,7 @@ class NativeDataplane(Resources):
     def __init__(
         self, cpu_port: int | None = None, drop_port: int = DROP_PORT, log: Callable[[str], None] | None = None
     ) -> None:
-        self._lib = lib.load_runtime()
+        self._lib = lib.load_runtime(PROTOTYPES)
         self._cpu_port = cpu_port
         absent = 0xFFFFFFFF
         seed = int.from_bytes(os.urandom(8), "little")

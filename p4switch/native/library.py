@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from p4switch.dataplane import DataplaneError, Status
@@ -150,10 +150,14 @@ def open_object(path: Path) -> c.CDLL:
         raise DataplaneError(Status.FAILED_PRECONDITION, f"cannot load {path}: {error}") from None
 
 
-def load_runtime() -> c.CDLL:
-    """The runtime library, compiled if it is not in the cache."""
+def load_runtime(more: Mapping[str, tuple[object, tuple[object, ...]]]) -> c.CDLL:
+    """The runtime library, compiled if it is not in the cache.
+
+    Args:
+        more: result and arguments of functions beside those of this module.
+    """
     library = open_object(build(Build("runtime", sorted(RUNTIME.glob("*.c")))))
-    for name, (result, arguments) in _PROTOTYPES.items():
+    for name, (result, arguments) in (_PROTOTYPES | dict(more)).items():
         function = getattr(library, name)
         function.restype = result
         function.argtypes = arguments

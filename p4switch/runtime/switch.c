@@ -363,8 +363,8 @@ int kv_switch_insert(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table
 }
 
 /* The action takes effect with one store; a counter or meter that is written with it, right after. */
-static int modify(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
-                  const uint8_t *mask, int32_t priority, const struct kv_target *target)
+int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                    const uint8_t *mask, int32_t priority, const struct kv_target *target)
 {
     struct kv_table *t = &p->tables[table];
     int status = kv_table_modify(t, profile_of(p, table), &sw->garbage, value, mask, priority, target);
@@ -386,7 +386,7 @@ int kv_switch_modify(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table
 {
     struct kv_target stamped = *target;
     stamped.now_us = kv_switch_now_us(sw);
-    WRITE(sw, modify(sw, p, table, value, mask, priority, &stamped));
+    WRITE(sw, kv_modify_entry(sw, p, table, value, mask, priority, &stamped));
 }
 
 int kv_switch_delete(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,

@@ -109,6 +109,9 @@ void kv_batch_begin(struct kv_switch *sw);
 void kv_batch_end(struct kv_switch *sw);
 void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame);
 
+int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
+                    const uint8_t *mask, int32_t priority, const struct kv_target *target); /* holding `writers` */
+
 /* ports.c */
 int kv_ports_start(struct kv_switch *sw);
 void kv_ports_stop(struct kv_switch *sw);

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+
+from google.protobuf.message import DecodeError
 
 from p4base.messages import p4r
-from p4switch.dataplane import DataplaneError
+from p4switch.dataplane import DataplaneError, WireBatch, WireCodec
 from p4switch.service.entity import DELETE, INSERT, MODIFY
 from p4switch.service.errors import BatchError, Code, P4Error, first_failure, from_dataplane, invalid
 from p4switch.service.pipeline import Handler, Pipeline
@@ -45,6 +48,66 @@ def write_batch(
         raise BatchError(first_failure(errors, "update"), errors)
 
 
+def write_bytes(
+    pipeline: Pipeline,
+    codec: WireCodec,
+    request: bytes,
+    atomicity: p4r.WriteRequest.Atomicity.ValueType,
+) -> None:
+    """Apply a batch of a client with full access, in order, by the data plane's own way where that goes.
+
+    Raises:
+        BatchError: some updates failed.
+        P4Error: the batch was refused as a whole; nothing changed.
+    """
+    batch = codec.batch(request)
+    parsed = {}
+    for i in batch.others:
+        try:
+            parsed[i] = p4r.Update.FromString(batch.update(i))
+        except DecodeError:
+            raise invalid(f"update {i} is not a p4.v1.Update") from None
+    if atomicity == p4r.WriteRequest.CONTINUE_ON_ERROR:
+        errors = _apply_natively(pipeline, batch, parsed)
+    elif batch.only_inserts:
+        with pipeline.dataplane.atomic() if atomicity == p4r.WriteRequest.DATAPLANE_ATOMIC else nullcontext():
+            errors = _insert_all_or_none(pipeline, batch)
+    else:
+        updates = [parsed.get(i) or p4r.Update.FromString(batch.update(i)) for i in range(len(batch))]
+        write_batch(pipeline, updates, atomicity, None)
+        return
+    if errors:
+        raise BatchError(first_failure(errors, "update"), errors)
+
+
+def _apply_natively(pipeline: Pipeline, batch: WireBatch, parsed: Mapping[int, p4r.Update]) -> list[P4Error | None]:
+    """Attempt every update. What the data plane leaves, and what it refuses, goes the general way, which has the words."""
+    errors: list[P4Error | None] = []
+    count = len(batch)
+    at = batch.apply(0)
+    while at < count:
+        try:
+            _apply(pipeline, parsed.get(at) or p4r.Update.FromString(batch.update(at)), None)
+        except Exception as error:
+            if not errors:
+                errors = [None] * count
+            errors[at] = _as_p4_error(error)
+        at = batch.apply(at + 1) if at + 1 < count else count
+    return errors
+
+
+def _insert_all_or_none(pipeline: Pipeline, batch: WireBatch) -> list[P4Error | None]:
+    done = batch.apply(0)
+    while done < len(batch):
+        try:
+            _apply(pipeline, p4r.Update.FromString(batch.update(done)), None)
+        except Exception as error:
+            batch.undo(done)
+            return _aborted(len(batch), done, error)
+        done = batch.apply(done + 1) if done + 1 < len(batch) else len(batch)
+    return []
+
+
 def _continue_on_error(
     pipeline: Pipeline, updates: Sequence[p4r.Update], role: RoleConfig | None, applied: Applied | None
 ) -> list[P4Error | None]:
@@ -77,18 +140,19 @@ def _rollback_on_error(
                     handler.write(kind, message)
                 except Exception:
                     log.exception("roll-back of an update failed")
-            errors: list[P4Error | None] = [
-                P4Error(Code.ABORTED, "rolled back, as another update of the batch failed")
-            ] * len(updates)
-            errors[i] = _as_p4_error(error)
-            for j in range(i + 1, len(updates)):
-                errors[j] = P4Error(Code.ABORTED, "not attempted, as another update of the batch failed")
-            return errors
+            return _aborted(len(updates), i, error)
         undo.extend(_undo(pipeline, update, before, key))
     if applied is not None:
         for update in updates:
             applied(update)
     return []
+
+
+def _aborted(count: int, failed: int, error: Exception) -> list[P4Error | None]:
+    """The outcome of a batch that was taken back because one update failed."""
+    undone = P4Error(Code.ABORTED, "rolled back, as another update of the batch failed")
+    rest = P4Error(Code.ABORTED, "not attempted, as another update of the batch failed")
+    return [*[undone] * failed, _as_p4_error(error), *[rest] * (count - failed - 1)]
 
 
 def _snapshot(pipeline: Pipeline, update: p4r.Update) -> tuple[list[p4r.Entity], str]:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from google.protobuf.message import DecodeError
+
 from p4base.messages import p4r
-from p4switch.dataplane import Dataplane, DataplaneError, DigestList, Entry
+from p4switch.dataplane import Dataplane, DataplaneError, DigestList, Entry, WireDataplane
 from p4switch.service.arbitration import Arbiter, Client
-from p4switch.service.batch import write_batch
+from p4switch.service.batch import write_batch, write_bytes
 from p4switch.service.entity import ReadScope
 from p4switch.service.errors import Code, P4Error, from_dataplane, invalid
 from p4switch.service.locks import ReadWriteLock
@@ -61,6 +63,35 @@ class Device:
                 write_batch(self._saved, request.updates, request.atomicity, role, self._log_for_commit)
             else:
                 write_batch(self._pipeline(), request.updates, request.atomicity, role)
+
+    def write_bytes(self, request: bytes) -> None:
+        """The Write RPC of a serialised WriteRequest.
+
+        Raises:
+            BatchError, P4Error: as `write`; INVALID_ARGUMENT if it is not a WriteRequest.
+        """
+        wired = self.dataplane
+        header = wired.wire_header(request) if isinstance(wired, WireDataplane) else None
+        if header is None or header.atomicity not in p4r.WriteRequest.Atomicity.values():
+            self.write(_parse(request))
+            return
+        try:
+            role_name = header.role.decode()
+        except UnicodeDecodeError:
+            raise invalid("the request's role is not UTF-8") from None
+        given = header.election_id
+        message = None if given is None else p4r.Uint128(high=given >> 64, low=given & (1 << 64) - 1)
+        with self.arbiter.writing(header.device_id, role_name, message) as role, self._lock.writing():
+            codec = None if self._saved is not None or role is not None else self._pipeline().codec
+            atomicity = p4r.WriteRequest.Atomicity.ValueType(header.atomicity)
+            if codec is not None:
+                write_bytes(self._pipeline(), codec, request, atomicity)
+                return
+            updates = _parse(request).updates
+            if self._saved is not None:
+                write_batch(self._saved, updates, atomicity, role, self._log_for_commit)
+            else:
+                write_batch(self._pipeline(), updates, atomicity, role)
 
     def read(self, request: p4r.ReadRequest) -> tuple[list[bytes], P4Error | None]:
         """The Read RPC: serialised ReadResponses, and the error to close the stream with.
@@ -283,6 +314,13 @@ class Device:
             for client, role in primaries:
                 if role is None or role.admits_packet_in(packet):
                     client.outbox.offer(message)
+
+
+def _parse(request: bytes) -> p4r.WriteRequest:
+    try:
+        return p4r.WriteRequest.FromString(request)
+    except DecodeError:
+        raise invalid("the request is not a p4.v1.WriteRequest") from None
 
 
 def _election_id(request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> p4r.Uint128 | None:

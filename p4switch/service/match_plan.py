@@ -32,7 +32,7 @@ _KINDS = {
 
 # Field numbers of p4.v1.FieldMatch and p4.v1.TableEntry.
 _FIELD_ID = 1
-_KIND_NUMBER = {EXACT: 2, TERNARY: 3, LPM: 4, RANGE: 6, OPTIONAL: 7}
+KIND_NUMBER = {EXACT: 2, TERNARY: 3, LPM: 4, RANGE: 6, OPTIONAL: 7}
 _PREFIX_LENGTH = 2
 _ENTRY_MATCH = 2
 _ENTRY_PRIORITY = 4
@@ -354,7 +354,7 @@ def value_prefixes(field: KeyField, following: int = 0) -> list[bytes]:
         following: how many bytes follow the value within the match (an LPM's prefix length).
     """
     inner = wire.varint_field(_FIELD_ID, field.id)
-    number = _KIND_NUMBER[field.kind]
+    number = KIND_NUMBER[field.kind]
     prefixes = []
     for length in range(field.size + 1):
         value_head = wire.tag(1, wire.BYTES) + wire.varint(length)
@@ -367,7 +367,7 @@ def value_prefixes(field: KeyField, following: int = 0) -> list[bytes]:
 
 def _field_to_wire(field: KeyField) -> Callable[[bytes, bytes], bytes]:
     """(packed value, packed mask) -> the TableEntry's `match` field, empty for a don't-care."""
-    number = _KIND_NUMBER[field.kind]
+    number = KIND_NUMBER[field.kind]
     inner = wire.varint_field(_FIELD_ID, field.id)
     zeros = bytes(field.size)
     ones = field.ones.to_bytes(field.size, "big")

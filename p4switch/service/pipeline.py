@@ -17,13 +17,14 @@ from p4switch.service.errors import Code, P4Error, invalid
 from p4switch.service.indexed import Array, CounterHandler, RegisterHandler
 from p4switch.service.match_plan import MatchPlan, table_match_plan
 from p4switch.service.meters import MeterArray, MeterHandler, MeterPlan
-from p4switch.service.p4data import make_codec
+from p4switch.service.p4data import make_codec as make_data_codec
 from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from p4switch.service.program import DeviceProgram, parse_program, unwrap_device_config
 from p4switch.service.replication import ReplicationHandler
 from p4switch.service.table_entry import Table, TableEntryHandler, build_tables
 from p4switch.service.value_sets import ValueSetHandler, build_value_sets
 from p4switch.service.verify import check_consistent
+from p4switch.service.wire_tables import make_codec
 
 Handler = EntityHandler[Any]
 
@@ -60,6 +61,7 @@ class Pipeline:
     Attributes:
         packet_in, packet_out: the controller headers.
         tables: by id.
+        codec: the data plane's own way of writing and reading table entries, if it has one.
     """
 
     def __init__(self, config: PipelineConfig, dataplane: Dataplane) -> None:
@@ -70,6 +72,9 @@ class Pipeline:
         self.tables = _build_tables(config)
         self.digests = DigestHandler(build_digests(config.message.p4info, config.program), dataplane)
         self._handlers = _build_handlers(config, dataplane, self.tables, self.digests)
+        self.codec = make_codec(self.tables.values(), dataplane)
+        for table in self.tables.values():
+            table.codec = self.codec
 
     def handler(self, kind: str | None) -> Handler:
         """The handler of an entity, by the name of the field of `p4.v1.Entity` that is set.
@@ -124,7 +129,7 @@ def _build_handlers(
     counters = {c.preamble.id: Array(c.preamble.id, "counter", c.preamble.name, c.size) for c in p4info.counters}
     registers = {
         r.preamble.id: Array(
-            r.preamble.id, "register", r.preamble.name, r.size, make_codec(r.type_spec, p4info.type_info)
+            r.preamble.id, "register", r.preamble.name, r.size, make_data_codec(r.type_spec, p4info.type_info)
         )
         for r in p4info.registers
     }

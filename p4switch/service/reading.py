@@ -26,6 +26,10 @@ class Chunks:
         self.done: list[bytes] = []
 
     def emit(self, part: bytes) -> None:
+        if len(part) >= CHUNK_BYTES:  # written by the data plane
+            self.flush()
+            self.done.append(part)
+            return
         self._parts.append(part)
         self._size += len(part)
         if self._size >= CHUNK_BYTES:

@@ -37,7 +37,7 @@ RPC_THREADS = 16
 
 _DETAILS = "grpc-status-details-bin"
 
-R = TypeVar("R", bound=Message)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class P4RuntimeServer:
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         return {
-            "Write": _unary(p4r.WriteRequest, self._write),
+            "Write": _unary(None, self._write),
             "Read": grpc.unary_stream_rpc_method_handler(
                 self._read, request_deserializer=p4r.ReadRequest.FromString, response_serializer=None
             ),
@@ -123,8 +123,8 @@ class P4RuntimeServer:
 
     # -- requests
 
-    def _write(self, request: p4r.WriteRequest) -> p4r.WriteResponse:
-        self._device.write(request)
+    def _write(self, request: bytes) -> p4r.WriteResponse:
+        self._device.write_bytes(request)
         return p4r.WriteResponse()
 
     def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> p4r.SetForwardingPipelineConfigResponse:
@@ -179,8 +179,8 @@ class P4RuntimeServer:
             client.outbox.close()
 
 
-def _unary(request_type: type[R], handle: Callable[[R], Message]) -> grpc.RpcMethodHandler[R, Message]:
-    """A method handler that turns P4Error into a gRPC status."""
+def _unary(request_type: type[Message] | None, handle: Callable[[R], Message]) -> grpc.RpcMethodHandler[R, Message]:
+    """A method handler that turns P4Error into a gRPC status. Without a type it is handed the request's bytes."""
 
     def respond(request: R, context: grpc.ServicerContext) -> Message:
         try:
@@ -193,7 +193,7 @@ def _unary(request_type: type[R], handle: Callable[[R], Message]) -> grpc.RpcMet
 
     return grpc.unary_unary_rpc_method_handler(
         respond,
-        request_deserializer=request_type.FromString,
+        request_deserializer=None if request_type is None else request_type.FromString,
         response_serializer=lambda message: message.SerializeToString(),
     )
 

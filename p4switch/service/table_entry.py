@@ -18,6 +18,8 @@ from p4switch.dataplane import (
     Match,
     MemberRef,
     TableAction,
+    WireCodec,
+    WireQuery,
 )
 from p4switch.service import wire
 from p4switch.service.action_plan import ActionPlan
@@ -73,6 +75,7 @@ class Table:
         direct_meter: None if there is none.
         default_note: the default entry's metadata, on the wire.
         one_shots: of those entries that have any.
+        codec: the data plane's own way, if it has one.
     """
 
     id: int
@@ -89,6 +92,7 @@ class Table:
     direct_meter: MeterPlan | None = None
     default_note: bytes = b""
     one_shots: dict[Match, OneShot] = field(default_factory=dict)
+    codec: WireCodec | None = None
 
     def encode_action(self, action: p4r.Action, *, default: bool) -> Action:
         """The action of an entry, or of the default entry, packed."""
@@ -354,7 +358,17 @@ class TableEntryHandler:
         if message.is_default_action:
             self._read_default(table, message, emit)
             return
+        details = Details(
+            counter=message.HasField("counter_data") and table.direct_counter,
+            meter=message.HasField("meter_config") and table.direct_meter is not None,
+            colours=message.HasField("meter_counter_data") and table.direct_meter is not None,
+            last_hit=message.HasField("time_since_last_hit") and table.has_timeout,
+        )
         entries: Iterable[Entry]
+        if message.priority and not table.match.has_priority and not len(message.match):
+            return
+        if not len(message.match) and self._read_natively(table, message, emit, details):
+            return
         if len(message.match):
             entry = self._read_one(table, message)
             entries = [] if entry is None else [entry]
@@ -362,21 +376,37 @@ class TableEntryHandler:
             entries = self._dataplane.read_entries(table.name)
             if message.priority:
                 entries = (e for e in entries if e.match.priority == message.priority)
-        wanted = self._action_filter(table, message)
+        wanted = self._filtered_action(table, message)
         if wanted is not None:
-            keep = wanted
-            entries = (e for e in entries if keep(e.action))
+            name = wanted.name
+            entries = (e for e in entries if isinstance(e.action, Action) and e.action.name == name)
         if message.metadata or message.controller_metadata:
             entries = (e for e in entries if _note_matches(e.note, message))
-        details = Details(
-            counter=message.HasField("counter_data") and table.direct_counter,
-            meter=message.HasField("meter_config") and table.direct_meter is not None,
-            colours=message.HasField("meter_counter_data") and table.direct_meter is not None,
-            last_hit=message.HasField("time_since_last_hit") and table.has_timeout,
-        )
         to_wire = entry_to_wire(table, details)
         for entry in entries:
             emit(_answer(to_wire(entry)))
+
+    def _read_natively(self, table: Table, message: p4r.TableEntry, emit: Emit, details: Details) -> bool:
+        """Let the data plane write the answers; false, and nothing is emitted, if it has to be done here."""
+        if table.codec is None or table.one_shots or message.metadata or message.controller_metadata:
+            return False
+        action = self._filtered_action(table, message)
+        chunks = table.codec.read(
+            table.name,
+            WireQuery(
+                priority=message.priority,
+                action=None if action is None else action.name,
+                counter=details.counter,
+                meter=details.meter,
+                colours=details.colours,
+                last_hit=details.last_hit,
+            ),
+        )
+        if chunks is None:
+            return False
+        for chunk in chunks:
+            emit(chunk)
+        return True
 
     def _read_one(self, table: Table, message: p4r.TableEntry) -> Entry | None:
         """The entry with exactly this key; an unset priority stands for any."""
@@ -389,8 +419,8 @@ class TableEntryHandler:
         return None
 
     @staticmethod
-    def _action_filter(table: Table, message: p4r.TableEntry) -> Callable[[TableAction], bool] | None:
-        """Only the action id filters, and only in direct tables ("Wildcard Reads")."""
+    def _filtered_action(table: Table, message: p4r.TableEntry) -> ActionPlan | None:
+        """The action that entries must have. Only its id filters, and only in direct tables ("Wildcard Reads")."""
         if not message.HasField("action"):
             return None
         if table.profile is not None or message.action.WhichOneof("type") != "action":
@@ -401,8 +431,7 @@ class TableEntryHandler:
         plan = table.actions.get(action_id) or table.default_actions.get(action_id)
         if plan is None:
             raise invalid(f"table {table.name} has no action with id 0x{action_id:08x}")
-        name = plan.name
-        return lambda action: isinstance(action, Action) and action.name == name
+        return plan
 
     def _read_default(self, table: Table, message: p4r.TableEntry, emit: Emit) -> None:
         if len(message.match) or message.priority:
