@@ -2,7 +2,7 @@
 
 It has a table of each kind: `exact_table` (two keys, one of 9 bits, a direct counter), `route_table` (LPM), `acl_table` (exact,
 ternary, range and optional), `balance_table` (an action selector), `profile_table` (an action profile), `const_table`
-(constant entries) and `keyless_table`.
+(constant entries), `keyless_table` and `aged_table` (idle timeouts and a direct meter).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "profile_table": {"keys": [("src", "exact")], "profile": "plain_profile"},
     "const_table": {"keys": [("proto", "exact")], "const": True},
     "keyless_table": {"keys": []},
+    "aged_table": {"keys": [("src", "exact")], "timeout": True, "meter": True},
 }
 
 STANDARD_METADATA = {
@@ -55,7 +56,6 @@ _EMPTY = (
     "field_lists",
     "enums",
     "parse_vsets",
-    "meter_arrays",
     "calculations",
     "learn_lists",
     "checksums",
@@ -88,6 +88,9 @@ ACTION_ID = {name: 0x01000001 + i for i, name in enumerate(ACTIONS)}
 PROFILE_ID = {"selector": 0x11000001, "plain_profile": 0x11000002}
 COUNTER_ID = 0x12000001
 DIRECT_COUNTER_ID = 0x13000001
+DIRECT_METER_ID = 0x15000001
+METER_ID = 0x16000001
+METER_SIZE = 4
 REGISTER_ID = {"register": 0x14000001, "signed_register": 0x14000002}
 
 _BOTH = p4i.CounterSpec(unit=p4i.CounterSpec.BOTH)
@@ -141,6 +144,18 @@ def make_p4info() -> p4i.P4Info:
                 spec=_BOTH,
                 direct_table_id=TABLE_ID[name],
             )
+        if shape.get("timeout"):
+            table.idle_timeout_behavior = p4i.Table.NOTIFY_CONTROL
+        if shape.get("meter"):
+            table.direct_resource_ids.append(DIRECT_METER_ID)
+            info.direct_meters.add(
+                preamble=_preamble(DIRECT_METER_ID, f"{name}_meter"),
+                spec=p4i.MeterSpec(unit=p4i.MeterSpec.BYTES),
+                direct_table_id=TABLE_ID[name],
+            )
+    info.meters.add(
+        preamble=_preamble(METER_ID, "meter"), spec=p4i.MeterSpec(unit=p4i.MeterSpec.PACKETS), size=METER_SIZE
+    )
     info.action_profiles.add(
         preamble=_preamble(PROFILE_ID["selector"], "selector"),
         table_ids=[TABLE_ID["balance_table"]],
@@ -236,6 +251,18 @@ def make_document() -> dict[str, Any]:
             {"name": full_name("exact_table_counter"), "id": 0, "is_direct": True, "binding": full_name("exact_table")},
             {"name": full_name("counter"), "id": 1, "size": COUNTER_SIZE, "is_direct": False},
         ],
+        "meter_arrays": [
+            {
+                "name": full_name("aged_table_meter"),
+                "id": 0,
+                "type": "bytes",
+                "rate_count": 2,
+                "is_direct": True,
+                "binding": full_name("aged_table"),
+                "result_target": ["hdr", "pad"],
+            },
+            {"name": full_name("meter"), "id": 1, "type": "packets", "rate_count": 2, "size": METER_SIZE},
+        ],
         "register_arrays": [
             {"name": full_name("register"), "id": 0, "bitwidth": 24, "size": REGISTER_SIZE},
             {"name": full_name("signed_register"), "id": 1, "bitwidth": 12, "size": REGISTER_SIZE},
@@ -266,8 +293,8 @@ def _tables() -> list[dict[str, Any]]:
             ],
             "max_size": shape.get("size", SIZE),
             "with_counters": bool(shape.get("counter")),
-            "support_timeout": False,
-            "direct_meters": None,
+            "support_timeout": bool(shape.get("timeout")),
+            "direct_meters": full_name(f"{name}_meter") if shape.get("meter") else None,
             "action_ids": list(action_ids.values()),
             "actions": [full_name(action) for action in ACTIONS],
             "base_default_next": next_table,
