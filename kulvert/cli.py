@@ -58,6 +58,10 @@ COMMANDS: dict[str, str | PassThrough] = {
     "shell": "kulvert.commands.shell",
     "lab": "kulvert.commands.lab",
     "ptf": "kulvert.commands.ptf",
+    "cli": PassThrough(
+        "p4switch.cli.main", "run", "Commands for a running switch (takes simple_switch_CLI's arguments)."
+    ),
+    "shims": "kulvert.commands.shims",
 }
 """What each command is, in the order of `kulvert --help`: a module with a click command named `command`, or a tool."""
 

@@ -3,55 +3,93 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from p4switch.dataplane import Dataplane, DataplaneError
 from p4switch.options import SwitchOptions, UsageError, make_parser, parse_args
+from p4switch.tools import THRIFT_HOST, StartError, Tools
+
+if TYPE_CHECKING:
+    from p4switch.service.server import P4RuntimeServer
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+JSON_VERSION = "2.24"  # the newest format of the BMv2 JSON that is read
 
 log = logging.getLogger("p4switch")
 
 
-class StartError(Exception):
-    """The switch cannot start. `str()` is one line for the user."""
+def run(argv: Sequence[str], *, simple: bool = False) -> int:
+    """Run the switch with the arguments after `kulvert switch`, until a signal stops it. Returns the exit status.
 
-
-def run(argv: Sequence[str]) -> int:
-    """Run the switch with the arguments after `kulvert switch`, until a signal stops it. Returns the exit status."""
+    Args:
+        simple: as simple_switch: no P4Runtime, but BMv2's Thrift calls.
+    """
     if "-h" in argv or "--help" in argv:
         sys.stdout.write(make_parser().format_help())
         return 0
     if "-v" in argv or "--version" in argv:
         print(f"kulvert {metadata.version('kulvert')}")
         return 0
+    if "--json-version" in argv:
+        print(JSON_VERSION)
+        return 0
     try:
-        options = parse_args(argv)
+        options = parse_args(argv, simple=simple)
     except UsageError as error:
         _complain(f"{error}\nTry 'kulvert switch --help'.")
         return EXIT_USAGE
     for warning in options.warnings:
         _complain(f"warning: {warning}")
     stop = threading.Event()
-    handlers = {sign: signal.signal(sign, lambda *_: stop.set()) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _start_logging(options)
-        serve(options, stop)
+        with _stopped_by_signals(stop):
+            _start_logging(options)
+            serve(options, stop)
     except StartError as error:
         _complain(str(error))
         return EXIT_FAILED
+    return 0
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`.
+
+    By way of a pipe, which C writes in whatever thread the signal meets, and a thread that reads it: a handler in Python
+    runs in the main thread only, which does not wake from its wait for a signal that another thread took.
+    """
+    source, target = os.pipe()
+    os.set_blocking(target, False)
+
+    def watch() -> None:
+        os.read(source, 1)
+        stop.set()
+
+    thread = threading.Thread(target=watch, name="signals", daemon=True)
+    thread.start()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = {sign: signal.signal(sign, lambda *_: None) for sign in signals}
+    before = signal.set_wakeup_fd(target, warn_on_full_buffer=False)
+    try:
+        yield
     finally:
+        signal.set_wakeup_fd(before)
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
-    return 0
+        os.write(target, b"x")
+        thread.join()
+        os.close(source)
+        os.close(target)
 
 
 def serve(
@@ -65,13 +103,38 @@ def serve(
     Raises:
         StartError: a file, interface, address or the C compiler is not there, or not usable.
     """
+    program = _read(options.program, "program") if options.program else None
+    with ExitStack() as stack:
+        try:
+            dataplane = (make_dataplane or _native_dataplane)(options)
+            stack.callback(dataplane.close)
+            # The address first: it is the cheapest to be refused, and nothing is answered before `start`.
+            server = _p4runtime(options, dataplane) if options.grpc else None
+            if program is not None:
+                try:
+                    dataplane.load(program)
+                except DataplaneError as error:
+                    raise StartError(f"{options.program}: {error}") from None
+            tools = Tools(options, dataplane, stack)
+            tools.open_ports()
+            tools.start()
+            if server is not None:
+                stack.callback(server.stop)
+                server.start()
+        except DataplaneError as error:
+            raise StartError(str(error)) from None
+        _announce(options, server.port if server is not None else None, tools.thrift_port)
+        stop.wait()
+        log.info("stopping")
+
+
+def _p4runtime(options: SwitchOptions, dataplane: Dataplane) -> P4RuntimeServer:
     # gRPC's own words on standard error say nothing that an exception does not.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from p4switch.service.core import Device
     from p4switch.service.server import BindError, P4RuntimeServer, TlsOptions
 
-    program = _read(options.program, "program") if options.program else None
     tls = None
     if options.tls is not None:
         tls = TlsOptions(
@@ -81,33 +144,9 @@ def serve(
             require_client_certificate=options.tls.require_client_certificate,
         )
     try:
-        dataplane = (make_dataplane or _native_dataplane)(options)
-    except DataplaneError as error:
+        return P4RuntimeServer(Device(options.device_id, dataplane), options.address, tls)
+    except BindError as error:
         raise StartError(str(error)) from None
-    try:
-        try:
-            # The address first: it is the cheapest to be refused, and nothing is answered before `start`.
-            server = P4RuntimeServer(Device(options.device_id, dataplane), options.address, tls)
-            if program is not None:
-                try:
-                    dataplane.load(program)
-                except DataplaneError as error:
-                    raise StartError(f"{options.program}: {error}") from None
-            for port in options.ports:
-                dataplane.add_port(port.port, port.interface)
-            server.start()
-        except BindError as error:
-            raise StartError(str(error)) from None
-        except DataplaneError as error:
-            raise StartError(str(error)) from None
-        try:
-            _announce(options, server.port)
-            stop.wait()
-            log.info("stopping")
-        finally:
-            server.stop()
-    finally:
-        dataplane.close()
 
 
 def _native_dataplane(options: SwitchOptions) -> Dataplane:
@@ -118,15 +157,19 @@ def _native_dataplane(options: SwitchOptions) -> Dataplane:
     )
 
 
-def _announce(options: SwitchOptions, grpc_port: int) -> None:
+def _announce(options: SwitchOptions, grpc_port: int | None, thrift_port: int | None) -> None:
     """Say that the switch is ready: on standard output, and where the caller asked for it."""
     host = options.address.rpartition(":")[0]
+    served: list[str] = []
+    if grpc_port is not None:
+        served.append(f"{'P4Runtime over TLS' if options.tls else 'P4Runtime'} on {host}:{grpc_port}")
+    if thrift_port is not None:
+        served.append(f"Thrift on {THRIFT_HOST}:{thrift_port}")
     ports = " ".join(str(port) for port in options.ports) or "none"
     cpu = f"CPU port {options.cpu_port}" if options.cpu_port is not None else "no CPU port"
-    scheme = "P4Runtime over TLS" if options.tls else "P4Runtime"
     program = options.program or "none yet"
     line = (
-        f"kulvert switch ready: {scheme} on {host}:{grpc_port}, device {options.device_id}, ports {ports}, {cpu}, "
+        f"kulvert switch ready: {', '.join(served)}, device {options.device_id}, ports {ports}, {cpu}, "
         f"program {program}"
     )
     with suppress(BrokenPipeError):
@@ -143,7 +186,12 @@ def _start_logging(options: SwitchOptions) -> None:
     handler: logging.Handler
     if options.log_file is not None:
         try:
-            handler = logging.FileHandler(options.log_file)
+            if options.log_max_bytes:
+                handler = logging.handlers.RotatingFileHandler(
+                    options.log_file, maxBytes=options.log_max_bytes, backupCount=max(0, options.log_max_files - 1)
+                )
+            else:
+                handler = logging.FileHandler(options.log_file, mode="w")
         except OSError as error:
             raise StartError(f"cannot write the log file {options.log_file}: {error.strerror}") from None
     elif options.log_console:
@@ -168,3 +216,7 @@ def _read(path: Path, what: str) -> bytes:
 def _complain(message: str) -> None:
     with suppress(BrokenPipeError):
         print(f"kulvert switch: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

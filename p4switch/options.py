@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 DEFAULT_ADDRESS = "127.0.0.1:9559"
+DEFAULT_THRIFT_PORT = 9090
 DEFAULT_DROP_PORT = 511
 MAX_PORT = 511
 MAX_DEVICE_ID = 2**64 - 1
@@ -45,19 +46,13 @@ examples:
 The switch prints one line when it is ready and runs until SIGINT or SIGTERM.
 Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong arguments."""
 
-# BMv2's options that are accepted and ignored, with the number of their values ("?" for an optional one).
-_IGNORED_FLAGS = ("--debugger", "--disable-swap")
+# BMv2's options that are accepted and ignored: they are about parts that this switch does not have.
+_IGNORED_FLAGS = ("--debugger", "--warn-on-invalid-hdr-read", "--ret-zero-on-invalid-hdr-read")
 _IGNORED_VALUES = (
-    "--use-files",
     "--packet-in",
-    "--thrift-port",
     "--nanolog",
-    "--log-file-max-size",
-    "--log-file-max-files",
     "--notifications-addr",
     "--debugger-addr",
-    "--restore-state",
-    "--dump-packet-data",
     "--max-port-count",
     "--dp-grpc-server-addr",
     "--priority-queues",
@@ -65,6 +60,14 @@ _IGNORED_VALUES = (
     "--max-l1-entries",
     "--max-l2-entries",
 )
+_QUIETLY_IGNORED = (
+    "--notifications-addr",
+    "--max-port-count",
+    "--max-mc-groups",
+    "--max-l1-entries",
+    "--max-l2-entries",
+)
+"""Of these, the ones without which everything works the same."""
 
 
 class UsageError(Exception):
@@ -100,7 +103,14 @@ class SwitchOptions:
         program: the BMv2 JSON to start with; None to start empty.
         cpu_port: None disables packet-in and packet-out.
         log_file: None logs to the console if `log_console`, else warnings only, to standard error.
+        log_max_bytes, log_max_files: the log file is rotated at this size; 0 for never.
         ready_fd, ready_file: told when the switch is ready.
+        thrift_port: where BMv2's Thrift services listen; None for nowhere, 0 for any port.
+        files_wait_s: ports are pcap files named after their interfaces, read after so many seconds; None: interfaces.
+        pcap_directory: where a copy of each port's packets is written, or None.
+        dump_bytes: so many bytes of each packet go to the log.
+        restore_state: what `serialize_state` wrote, to be written into the program at the start.
+        grpc: P4Runtime is served; simple_switch does not.
         warnings: one line each, for the user.
     """
 
@@ -114,8 +124,17 @@ class SwitchOptions:
     log_console: bool = False
     log_file: Path | None = None
     log_level: int = logging.INFO
+    log_max_bytes: int = 0
+    log_max_files: int = 1
     ready_fd: int | None = None
     ready_file: Path | None = None
+    thrift_port: int | None = None
+    swap_enabled: bool = True
+    files_wait_s: float | None = None
+    pcap_directory: Path | None = None
+    dump_bytes: int = 0
+    restore_state: Path | None = None
+    grpc: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -174,6 +193,42 @@ def make_parser() -> argparse.ArgumentParser:
         help="write a line to this open descriptor when ready, and close it",
     )
     general.add_argument("--ready-file", type=Path, metavar="FILE", help="write that line to FILE when ready")
+    general.add_argument(
+        "--log-file-max-size", type=_number("a size in bytes", 1, 2**40), metavar="BYTES", help=argparse.SUPPRESS
+    )
+    general.add_argument(
+        "--log-file-max-files", type=_number("a number of files", 1, 10000), metavar="N", help=argparse.SUPPRESS
+    )
+    general.add_argument(
+        "--thrift-port",
+        type=_number("a port", 0, 65535),
+        metavar="PORT",
+        help="serve BMv2's Thrift calls too, on 127.0.0.1:PORT, for simple_switch_CLI (default: no)",
+    )
+    general.add_argument(
+        "--use-files",
+        type=_number("a number of seconds", 0, 86400),
+        metavar="SECONDS",
+        help="ports are pcap files: IFACE_in.pcap is read after SECONDS, IFACE_out.pcap is written",
+    )
+    general.add_argument(
+        "--pcap",
+        nargs="?",
+        const=Path("."),
+        type=Path,
+        metavar="DIR",
+        help="write each port's packets to DIR/IFACE_in.pcap and DIR/IFACE_out.pcap",
+    )
+    general.add_argument(
+        "--dump-packet-data",
+        type=_number("a number of bytes", 0, 65535),
+        default=0,
+        metavar="BYTES",
+        help="log so many bytes of each packet that comes and goes",
+    )
+    general.add_argument(
+        "--restore-state", type=Path, metavar="FILE", help="start with the state that serialize_state wrote to FILE"
+    )
     target = parser.add_argument_group("target options (also behind --, as BMv2 wants them)")
     target.add_argument(
         "--grpc-server-addr",
@@ -206,12 +261,17 @@ def make_parser() -> argparse.ArgumentParser:
         parser.add_argument(option, action="store_true", default=None, help=argparse.SUPPRESS)
     for option in _IGNORED_VALUES:
         parser.add_argument(option, help=argparse.SUPPRESS)
-    parser.add_argument("--pcap", nargs="?", const=".", help=argparse.SUPPRESS)
+    swap = parser.add_mutually_exclusive_group()
+    swap.add_argument("--enable-swap", action="store_true", default=None, help=argparse.SUPPRESS)
+    swap.add_argument("--disable-swap", action="store_true", default=None, help=argparse.SUPPRESS)
     return parser
 
 
-def parse_args(argv: Sequence[str]) -> SwitchOptions:
+def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
     """Parse the arguments after `kulvert switch`, other than --help and --version.
+
+    Args:
+        simple: as simple_switch would: no P4Runtime, Thrift on port 9090, a swap of configurations only if it is asked for.
 
     Raises:
         UsageError: an argument is unknown, wrong or missing.
@@ -225,8 +285,8 @@ def parse_args(argv: Sequence[str]) -> SwitchOptions:
     warnings = []
     ignored = [
         option
-        for option in ("--pcap", *_IGNORED_FLAGS, *_IGNORED_VALUES)
-        if getattr(given, option[2:].replace("-", "_")) is not None
+        for option in (*_IGNORED_FLAGS, *_IGNORED_VALUES)
+        if getattr(given, option[2:].replace("-", "_")) is not None and option not in _QUIETLY_IGNORED
     ]
     if ignored:
         warnings.append(f"ignored, as they mean nothing to this switch: {', '.join(ignored)}")
@@ -236,6 +296,8 @@ def parse_args(argv: Sequence[str]) -> SwitchOptions:
         raise UsageError("no program: give a BMv2 JSON file, or --no-p4 to start without one")
     if given.log_console and given.log_file:
         raise UsageError("--log-console and --log-file exclude one another")
+    if given.restore_state is not None and (given.no_p4 or given.program is None):
+        raise UsageError("--restore-state needs the program that the state is of")
     ports: tuple[PortOption, ...] = tuple(given.interface)
     _check_ports(ports, given.cpu_port, given.drop_port)
     return SwitchOptions(
@@ -247,12 +309,26 @@ def parse_args(argv: Sequence[str]) -> SwitchOptions:
         cpu_port=given.cpu_port,
         drop_port=given.drop_port,
         log_console=given.log_console,
-        log_file=given.log_file,
+        log_file=_with_suffix(given.log_file) if simple else given.log_file,
         log_level=LOG_LEVELS[given.log_level],
+        log_max_bytes=given.log_file_max_size or 0,
+        log_max_files=given.log_file_max_files or 1,
         ready_fd=given.ready_fd,
         ready_file=given.ready_file,
+        thrift_port=DEFAULT_THRIFT_PORT if simple and given.thrift_port is None else given.thrift_port,
+        swap_enabled=bool(given.enable_swap) if simple else not given.disable_swap,
+        files_wait_s=given.use_files,
+        pcap_directory=given.pcap,
+        dump_bytes=given.dump_packet_data,
+        restore_state=given.restore_state,
+        grpc=not simple,
         warnings=tuple(warnings),
     )
+
+
+def _with_suffix(path: Path | None) -> Path | None:
+    """simple_switch adds .txt to its log file's name."""
+    return None if path is None else path.with_name(path.name + ".txt")
 
 
 def _check_ports(ports: Sequence[PortOption], cpu_port: int | None, drop_port: int) -> None:
@@ -291,7 +367,8 @@ def _tls(given: argparse.Namespace, warnings: list[str]) -> TlsFiles | None:
 
 
 def _port_option(text: str) -> PortOption:
-    number, at, interface = text.partition("@")
+    # Scripts, p4c's runner among them, pass "-i 0@veth0" as one word.
+    number, at, interface = text.strip().partition("@")
     if not at or not number.isdecimal() or not interface or int(number) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not PORT@INTERFACE with a port of 0 to {MAX_PORT}")
     return PortOption(int(number), interface)

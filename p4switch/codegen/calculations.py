@@ -10,24 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from p4switch.bmv2 import model
+from p4switch.codegen.algorithms import PLAIN, hashes_with_state, is_known
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions
 from p4switch.codegen.headers import Piece, gather, store_pieces
 from p4switch.codegen.layout import Layout
 from p4switch.codegen.writer import Writer
-
-ALGORITHMS = {
-    "crc32": "crc32",
-    "crc32_custom": "crc32",
-    "crc16": "crc16",
-    "crc16_custom": "crc16",
-    "crcCCITT": "crcCCITT",
-    "csum16": "csum16",
-    "cksum16": "csum16",
-    "xor16": "xor16",
-    "xor32": "xor32",
-    "identity": "identity",
-}
 
 
 @dataclass(slots=True)
@@ -49,6 +37,7 @@ class Calculations:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._names: dict[str, str] = {}
+        self._states = {item.key: number for number, item in enumerate(hashes_with_state(layout.program))}
 
     def call(self, name: str) -> str:
         return f"{self._names[name]}(ctx, packet, h)"
@@ -63,7 +52,7 @@ class Calculations:
         inputs: tuple[model.FieldRef | model.Const | model.HeaderRef | model.Payload, ...],
     ) -> None:
         """The function for one calculation or selector; `key` is its name for `call`."""
-        if algorithm not in ALGORITHMS:
+        if not is_known(algorithm):
             raise UnsupportedError(where, f"hash algorithm {algorithm!r} is not supported")
         self._names[key] = c_name
         code = Expressions(self.layout, out, where)
@@ -78,14 +67,17 @@ class Calculations:
             whole_words = all(
                 run.bits % 16 == 0 or (i == last_conditional and not payload) for i, run in enumerate(runs)
             )
-            if ALGORITHMS[algorithm] == "csum16" and not varlen and whole_words:
+            if PLAIN.get(algorithm) == "csum16" and not varlen and whole_words:
                 self._sum(code, runs, payload)
                 return
             whole_bytes = all(run.bits % 8 == 0 for run in runs[:-1])
             if varlen and not (whole_bytes and runs[-1].bits % 8 == 0):
                 raise UnsupportedError(where, "a variable-length field at an odd bit offset is not supported")
             self._buffer(code, runs, payload, whole_bytes)
-            out.line(f"return kv_hash_{ALGORITHMS[algorithm]}(buffer, n);")
+            if key in self._states:
+                out.line(f"return kv_hash_with_state(&ctx->pipeline->hashes[{self._states[key]}], buffer, n);")
+            else:
+                out.line(f"return kv_hash_{PLAIN[algorithm]}(buffer, n);")
 
     def _runs(
         self, where: str, inputs: tuple[model.FieldRef | model.Const | model.HeaderRef | model.Payload, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4switch.bmv2 import model
+from p4switch.codegen.algorithms import HashWithState, hashes_with_state
 from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.control import write_actions, write_pipeline
 from p4switch.codegen.errors import UnsupportedError
@@ -254,6 +255,7 @@ def _program(layout: Layout, out: Writer) -> None:
         for d in program.digests.values()
     ]
     rows("kv_digest_spec", "kv_digests", digests)
+    rows("kv_hash_spec", "kv_hashes", [_hash_spec(item) for item in hashes_with_state(program)])
     out.line()
     with out.block("const struct kv_program kv_program ="):
         out.line(".abi = KV_ABI,")
@@ -269,8 +271,17 @@ def _program(layout: Layout, out: Writer) -> None:
         }
         for kind, (count, array) in counts.items():
             out.line(f".{kind}_count = {count}, .{kind}s = {array},")
+        out.line(f".hash_count = {len(hashes_with_state(program))}, .hashes = kv_hashes,")
         out.line(".process = kv_process,")
     out.line(";")
+
+
+def _hash_spec(item: HashWithState) -> str:
+    crc = item.crc
+    if crc is None:
+        return f"{{{c_string(item.key)}, {item.kind}, 0, 0, 0, 0, 0, 0}},"
+    values = ", ".join(f"{value:#x}ull" for value in (crc.polynomial, crc.initial, crc.final_xor))
+    return f"{{{c_string(item.key)}, {item.kind}, {crc.width}, {int(crc.reflected)}, {int(crc.reflected)}, {values}}},"
 
 
 def value_set_bytes(program: model.Program, name: str) -> int:

@@ -30,11 +30,13 @@ from p4switch.dataplane import (
     Status,
     TableAction,
 )
+from p4switch.endpoints.registry import Endpoints, is_endpoint
 from p4switch.native import library as lib
 from p4switch.native.compiler import Build, build
 from p4switch.native.objects import Objects, ProfileInfo, TableInfo
+from p4switch.native.outside import Outside
 from p4switch.native.resources import Loaded, deliver, meter_state
-from p4switch.native.wire import PROTOTYPES, Wire
+from p4switch.native.wire import PROTOTYPES
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ _STATUS = {
 }
 
 
-class NativeDataplane(Wire):
+class NativeDataplane(Outside):
     """Runs a BMv2 program at native speed. Threads are C threads, but for one that delivers packets to the controller.
 
     Args:
@@ -83,6 +85,7 @@ class NativeDataplane(Wire):
         self._packet_in: PacketInHandler | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._endpoints = Endpoints(self)
         self._log_callback = lib.LogFunction(lambda text: log(text.decode(errors="replace"))) if log else None
         if self._log_callback is not None:
             self._lib.kv_switch_set_log(self._sw, self._log_callback)
@@ -108,7 +111,7 @@ class NativeDataplane(Wire):
                 raise DataplaneError(
                     Status.RESOURCE_EXHAUSTED, "not enough memory for the pipeline's registers and tables"
                 )
-            loaded = Loaded(Objects(program), shared, pointer)
+            loaded = Loaded(bmv2_json, Objects(program), shared, pointer)
             try:
                 self._install(loaded, program)
             except DataplaneError:
@@ -130,10 +133,7 @@ class NativeDataplane(Wire):
                 target = lib.Target(_ACTION, info.actions[name], args)
                 status = self._lib.kv_switch_set_default(self._sw, loaded.pointer, info.number, c.byref(target), 1)
                 self._raise(status, "table", table.name)
-            # The JSON's lower number wins, P4Runtime's higher one.
-            top = max((entry.priority for entry in table.entries), default=0) + 1
-            for entry in table.entries:
-                match = info.const_match(entry, top - entry.priority)
+            for entry, match in zip(table.entries, info.const_matches(table), strict=True):
                 name = program.actions[entry.call.action_id].name
                 if name not in info.actions:
                     raise DataplaneError(
@@ -152,6 +152,10 @@ class NativeDataplane(Wire):
                 )
                 self._raise(status, "table", table.name, "constant entry")
             self._lib.kv_switch_seal(loaded.pointer, info.number, table.immutable, table.default_const)
+
+    def prepare(self, bmv2_json: bytes) -> None:
+        """Compile a program without running it, so that `load` finds it ready."""
+        build(Build("pipeline", text=generate(load_program(bmv2_json))))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -181,6 +185,10 @@ class NativeDataplane(Wire):
     # -- ports
 
     def add_port(self, port: int, interface: str) -> None:
+        """Attach a network interface, or what `p4switch.endpoints` names: "unix:PATH", "udp:HOST:PORT", "tcp:HOST:PORT"."""
+        if is_endpoint(interface):
+            self._endpoints.add(port, interface)
+            return
         with self._lock:
             self._check_open()
             code = self._lib.kv_switch_add_port(self._sw, port, interface.encode())
@@ -196,6 +204,8 @@ class NativeDataplane(Wire):
         self._raise(code, "port", str(port), f"number or interface {interface!r}")
 
     def remove_port(self, port: int) -> None:
+        if self._endpoints.remove(port):
+            return
         with self._lock:
             self._check_open()
             self._raise(self._lib.kv_switch_remove_port(self._sw, port), "port", str(port), "port")
@@ -222,7 +232,7 @@ class NativeDataplane(Wire):
                         tx_dropped=stats.tx_dropped,
                     )
                 )
-        return sorted(result, key=lambda stat: stat.port)
+        return sorted([*result, *self._endpoints.stats()], key=lambda stat: stat.port)
 
     # -- table entries
 
@@ -629,6 +639,7 @@ class NativeDataplane(Wire):
                     deliver("packet-in", self._packet_in, frame)
 
     def close(self) -> None:
+        self._endpoints.close()
         with self._lock:
             if self._closed:
                 return

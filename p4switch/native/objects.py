@@ -6,6 +6,7 @@ import ctypes as c
 from dataclasses import dataclass
 
 from p4switch.bmv2 import model
+from p4switch.codegen.algorithms import hashes_with_state
 from p4switch.codegen.program import value_set_bytes
 from p4switch.codegen.tables import action_names, action_of, profile_actions, table_kind
 from p4switch.dataplane import (
@@ -131,6 +132,11 @@ class TableInfo:
         )
         return Match(value, mask if self.masked else b"", priority if self.prioritised else 0)
 
+    def const_matches(self, table: model.Table) -> list[Match]:
+        """The matches of the constant entries. The JSON's lower number wins, P4Runtime's higher one."""
+        top = max((entry.priority for entry in table.entries), default=0) + 1
+        return [self.const_match(entry, top - entry.priority) for entry in table.entries]
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileInfo:
@@ -183,6 +189,13 @@ class Objects:
             name: (number, value_set_bytes(program, name)) for number, name in enumerate(program.value_sets)
         }
         self.digests = [item.name for item in program.digests.values()]
+
+    def hash_number(self, calculation: str) -> int:
+        """The number in C of a calculation's hash, which has parameters."""
+        numbers = [item.key for item in hashes_with_state(self.program)]
+        if calculation not in numbers:
+            raise DataplaneError(Status.NOT_FOUND, f"there is no calculation {calculation!r} with parameters")
+        return numbers.index(calculation)
 
     def pack_args(self, call: model.ActionCallSpec) -> bytes:
         """The packed arguments of an action with constant arguments."""

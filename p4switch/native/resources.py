@@ -41,6 +41,7 @@ _SWEEP_SHARE = 20
 class Loaded:
     """A pipeline in C, with the names of its objects."""
 
+    config: bytes
     objects: Objects
     shared: c.CDLL
     pointer: int
@@ -73,8 +74,6 @@ class Resources(ABC):
     _lock: threading.RLock
     _loaded: Loaded | None
     _stopping: threading.Event
-    _digest_handler: DigestHandler
-    _idle_handler: IdleHandler
 
     @abstractmethod
     def _pipeline(self) -> Loaded: ...
@@ -207,10 +206,9 @@ class Resources(ABC):
         return loaded.objects.digests.index(name)
 
     def on_digest(self, handler: DigestHandler) -> None:
-        self._digest_handler = handler
-        self._start("digests", self._deliver_digests)
+        self._start("digests", lambda: self._deliver_digests(handler))
 
-    def _deliver_digests(self) -> None:
+    def _deliver_digests(self, handler: DigestHandler) -> None:
         number, data, length = c.c_uint32(), lib.U8P(), c.c_uint64()
         list_id, timestamp, count = c.c_uint64(), c.c_uint64(), c.c_uint32()
         out = [c.byref(item) for item in (number, list_id, timestamp, count, data, length)]
@@ -224,22 +222,21 @@ class Resources(ABC):
             size = len(samples) // count.value
             parts = tuple(samples[i * size : (i + 1) * size] for i in range(count.value))
             digest = loaded.objects.digests[number.value]
-            deliver("digest", self._digest_handler, DigestList(digest, list_id.value, timestamp.value, parts))
+            deliver("digest", handler, DigestList(digest, list_id.value, timestamp.value, parts))
 
     # -- idle entries
 
     def on_idle(self, handler: IdleHandler) -> None:
-        self._idle_handler = handler
-        self._start("idle-entries", self._watch_idle)
+        self._start("idle-entries", lambda: self._watch_idle(handler))
 
-    def _watch_idle(self) -> None:
+    def _watch_idle(self, handler: IdleHandler) -> None:
         pause = _SHORTEST_SWEEP_S
         while not self._stopping.wait(pause):
             begin = time.monotonic()
             found, pause = self._sweep_idle()
             pause = max(pause, _SWEEP_SHARE * (time.monotonic() - begin))
             for table, entries in found:
-                deliver("notification of idle entries", self._idle_handler, table, entries)
+                deliver("notification of idle entries", handler, table, entries)
 
     def _sweep_idle(self) -> tuple[list[tuple[str, list[Entry]]], float]:
         """Idle entries by table, and the seconds until it is worth looking again."""

@@ -93,6 +93,12 @@ void kv_profile_free(struct kv_profile *profile);
 struct kv_learn *kv_learns_new(const struct kv_program *program);
 void kv_learns_free(struct kv_learn *learns, unsigned count);
 
+/* hashes with parameters */
+void kv_hash_configure_crc(struct kv_hash_state *state, uint64_t polynomial, uint64_t initial, uint64_t final_xor,
+                           bool reflect_data, bool reflect_remainder);
+int kv_hashes_init(struct kv_hash_state *states, const struct kv_hash_spec *specs, unsigned count);
+void kv_hashes_free(struct kv_hash_state *states, unsigned count);
+
 /* pipelines */
 struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t seed);
 void kv_pipeline_free(struct kv_pipeline *pipeline);

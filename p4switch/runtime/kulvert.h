@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 4
+#define KV_ABI 5
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -100,6 +100,17 @@ struct kv_value_set_spec {
     uint32_t bytes; /* of one member, each field of the key padded to bytes */
 };
 
+/* A hash with parameters or a state of its own, one for each calculation that uses it. `width` is a CRC's, else 0. */
+enum kv_hash_kind { KV_HASH_CRC, KV_HASH_TOEPLITZ, KV_HASH_ROUND_ROBIN, KV_HASH_ROUND_ROBIN_CONSISTENT };
+
+struct kv_hash_spec {
+    const char *name;
+    uint8_t kind;
+    uint8_t width;
+    uint8_t reflect_data, reflect_remainder;
+    uint64_t polynomial, initial, final_xor;
+};
+
 struct kv_digest_spec {
     const char *name;
     uint32_t id;
@@ -112,7 +123,7 @@ struct kv_frame;
 struct kv_program {
     uint32_t abi;
     uint32_t phv_size;
-    uint16_t table_count, profile_count, register_count, counter_count, meter_count, value_set_count, digest_count;
+    uint16_t table_count, profile_count, register_count, counter_count, meter_count, value_set_count, digest_count, hash_count;
     const struct kv_table_spec *tables;
     const struct kv_profile_spec *profiles;
     const struct kv_register_spec *registers;
@@ -120,6 +131,7 @@ struct kv_program {
     const struct kv_meter_spec *meters;
     const struct kv_value_set_spec *value_sets;
     const struct kv_digest_spec *digests;
+    const struct kv_hash_spec *hashes;
     void (*process)(struct kv_ctx *, struct kv_frame *);
 };
 
@@ -267,6 +279,20 @@ struct kv_value_set {
     } *current;
 };
 
+#define KV_TOEPLITZ_WORDS 256u
+#define KV_ROUND_ROBIN_INPUTS 65536u
+
+struct kv_hash_state {
+    uint8_t kind, width;
+    bool reflect_data, reflect_remainder;
+    uint64_t initial, final_xor;
+    uint64_t next;      /* of a round robin */
+    uint64_t *inputs;   /* of a consistent one: hash and number of each input met, by open addressing */
+    uint32_t key_words; /* of a Toeplitz hash */
+    uint32_t key[KV_TOEPLITZ_WORDS];
+    uint64_t table[256]; /* of a CRC: the remainder of each byte */
+};
+
 struct kv_pipeline {
     const struct kv_program *program;
     struct kv_table *tables;
@@ -276,6 +302,7 @@ struct kv_pipeline {
     struct kv_meter **meters;
     struct kv_value_set *value_sets;
     struct kv_learn *learns; /* by digest */
+    struct kv_hash_state *hashes;
 };
 
 /* -- packets ------------------------------------------------------------------------------------------------------ */

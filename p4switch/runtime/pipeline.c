@@ -36,7 +36,8 @@ struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t s
     pipeline->meters = calloc(program->meter_count + 1u, sizeof *pipeline->meters);
     pipeline->value_sets = calloc(program->value_set_count + 1u, sizeof *pipeline->value_sets);
     pipeline->learns = kv_learns_new(program);
-    bool complete = pipeline->learns && pipeline->tables && pipeline->profiles && pipeline->registers && pipeline->counters &&
+    pipeline->hashes = calloc(program->hash_count + 1u, sizeof *pipeline->hashes);
+    bool complete = pipeline->learns && pipeline->hashes && pipeline->tables && pipeline->profiles && pipeline->registers && pipeline->counters &&
                     pipeline->meters && pipeline->value_sets;
     for (unsigned i = 0; complete && i < program->table_count; i++)
         complete = kv_table_init(&pipeline->tables[i], &program->tables[i], seed + i) == KV_OK;
@@ -52,6 +53,7 @@ struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t s
         complete = (pipeline->meters[i] = map_array((uint64_t)program->meters[i].size * sizeof(struct kv_meter)));
     for (unsigned i = 0; complete && i < program->value_set_count; i++)
         pipeline->value_sets[i].spec = &program->value_sets[i];
+    complete = complete && kv_hashes_init(pipeline->hashes, program->hashes, program->hash_count) == KV_OK;
     if (!complete) {
         kv_pipeline_free(pipeline);
         return NULL;
@@ -77,6 +79,9 @@ void kv_pipeline_free(struct kv_pipeline *pipeline)
     for (unsigned i = 0; pipeline->value_sets && i < program->value_set_count; i++)
         free(pipeline->value_sets[i].current);
     kv_learns_free(pipeline->learns, program->digest_count);
+    if (pipeline->hashes)
+        kv_hashes_free(pipeline->hashes, program->hash_count);
+    free(pipeline->hashes);
     free(pipeline->tables);
     free(pipeline->profiles);
     free(pipeline->registers);

@@ -378,7 +378,9 @@ bool kv_switch_port_up(void *arg, int32_t number)
     struct kv_switch *sw = arg;
     if ((uint32_t)number == sw->ctx.cpu_port)
         return true;
-    return number >= 0 && (uint32_t)number < KV_MAX_PORTS && sw->ports[number] && sw->ports[number]->up;
+    if (number < 0 || (uint32_t)number >= KV_MAX_PORTS)
+        return false;
+    return sw->outside_ports[number] || (sw->ports[number] && sw->ports[number]->up);
 }
 
 /* -- from Python */
@@ -403,7 +405,7 @@ int kv_switch_add_port(struct kv_switch *sw, uint32_t number, const char *name)
     int status = KV_OK;
     pthread_mutex_lock(&sw->writers);
     kv_enter(sw);
-    if (sw->ports[number])
+    if (sw->ports[number] || sw->outside_ports[number])
         status = KV_ALREADY_EXISTS;
     else if (sw->attached_count == sizeof sw->attached / sizeof *sw->attached)
         status = KV_RESOURCE_EXHAUSTED;

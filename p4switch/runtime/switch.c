@@ -85,7 +85,7 @@ void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, ui
 }
 
 /* Waits for an item: 1 and the item (its data to be freed by the caller), 0 after the time, -1 when closed. */
-static int queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item)
+int kv_queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -167,8 +167,14 @@ static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t leng
         capture(sw, port, data, length);
         return;
     }
+    if (KV_UNLIKELY(sw->tapped))
+        kv_queue_push(&sw->taps, port | KV_TAP_OUT, data, length);
     if (port == ctx->cpu_port) {
         kv_queue_push(&sw->packet_in, port, data, length);
+        return;
+    }
+    if (KV_UNLIKELY(port < KV_MAX_PORTS && KV_LOAD(&sw->outside_ports[port]))) {
+        kv_queue_push(&sw->outside, port, data, length);
         return;
     }
     if (sw->out_count == sw->out_room) {
@@ -228,6 +234,8 @@ void kv_batch_end(struct kv_switch *sw)
 
 void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame)
 {
+    if (KV_UNLIKELY(sw->tapped) && !sw->capturing && !sw->counting)
+        kv_queue_push(&sw->taps, frame->port, frame->data, frame->length);
     if (sw->ctx.pipeline)
         sw->ctx.pipeline->program->process(&sw->ctx, frame);
 }
@@ -249,9 +257,11 @@ struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t 
     sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
     sw->multicast = calloc(KV_MULTICAST_GROUPS, sizeof *sw->multicast);
     sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
+    sw->outside_ports = calloc(KV_MAX_PORTS, sizeof *sw->outside_ports);
     sw->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner);
-    if (!sw->ports || !sw->multicast || !sw->clones || sw->wake < 0 || status != KV_OK)
+    int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner) |
+                 kv_queue_init(&sw->outside, 65536) | kv_queue_init(&sw->taps, 65536);
+    if (!sw->ports || !sw->outside_ports || !sw->multicast || !sw->clones || sw->wake < 0 || status != KV_OK)
         return NULL; /* the process is out of memory: it does not live to miss these */
     sw->ctx = (struct kv_ctx){
         .cpu_port = cpu_port,
@@ -279,6 +289,8 @@ void kv_switch_stop(struct kv_switch *sw)
     kv_ports_stop(sw);
     queue_close(&sw->packet_in);
     kv_learner_close(&sw->learner);
+    queue_close(&sw->outside);
+    queue_close(&sw->taps);
 }
 
 void kv_switch_free(struct kv_switch *sw)
@@ -295,8 +307,11 @@ void kv_switch_free(struct kv_switch *sw)
         free(sw->clones[i]);
     kv_queue_free(&sw->packet_in);
     kv_learner_free(&sw->learner);
+    kv_queue_free(&sw->outside);
+    kv_queue_free(&sw->taps);
     close(sw->wake);
     free(sw->ports);
+    free(sw->outside_ports);
     free(sw->multicast);
     free(sw->clones);
     free(sw->garbage.items);
@@ -992,7 +1007,7 @@ uint64_t kv_switch_bench(struct kv_switch *sw, const uint8_t *bytes, const uint3
 int kv_switch_next_packet_in(struct kv_switch *sw, uint32_t timeout_ms, uint8_t **data, uint32_t *length)
 {
     struct kv_item item;
-    int result = queue_pop(&sw->packet_in, timeout_ms, &item);
+    int result = kv_queue_pop(&sw->packet_in, timeout_ms, &item);
     if (result == 1) {
         *data = item.data;
         *length = item.length;

@@ -86,6 +86,10 @@ struct kv_switch {
 
     struct kv_queue packet_in;
     struct kv_learner learner;
+    struct kv_queue outside;  /* frames for ports that are no interfaces: files and sockets, which Python serves */
+    struct kv_queue taps;     /* copies of frames that come and go, while `tapped` */
+    bool tapped;
+    uint8_t *outside_ports;   /* by number: such a port is there */
     struct kv_outgoing *out;
     uint32_t out_count, out_room;
     void **blocks; /* memory of the batch */
@@ -105,6 +109,8 @@ uint64_t kv_switch_now_us(const struct kv_switch *sw);
 void kv_enter(struct kv_switch *sw); /* locks `packets` for a thread other than the packet thread */
 void kv_leave(struct kv_switch *sw);
 void kv_reclaim(struct kv_switch *sw, bool all);
+#define KV_TAP_OUT 0x80000000u /* in a tap's tag: the frame leaves */
+
 void kv_batch_begin(struct kv_switch *sw);
 void kv_batch_end(struct kv_switch *sw);
 void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame);
@@ -129,6 +135,7 @@ void kv_ports_changed(struct kv_switch *sw); /* a port came, went, or is up or d
 
 int kv_queue_init(struct kv_queue *queue, uint32_t room);
 void kv_queue_free(struct kv_queue *queue);
+int kv_queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item);
 void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, uint32_t length);
 
 #endif

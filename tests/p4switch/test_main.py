@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from p4switch.dataplane import Dataplane, DataplaneError, Status
-from p4switch.main import StartError, run, serve
+from p4switch.main import run, serve
 from p4switch.options import PortOption, SwitchOptions, UsageError, make_parser, parse_args
 from p4switch.service.memory import MemoryDataplane
+from p4switch.tools import StartError
 from tests.p4switch.programs import make_document
 
 
@@ -43,12 +44,20 @@ def test_target_options_need_no_separator_and_equals_signs_work() -> None:
 
 
 def test_what_bmv2_has_and_we_ignore_is_one_warning() -> None:
-    options = parse_args(
-        ["--no-p4", "--thrift-port", "9090", "--pcap=/tmp", "--", "--max-mc-groups", "8", "--disable-swap"]
-    )
+    options = parse_args(["--no-p4", "--nanolog", "ipc:///x", "--", "--priority-queues", "8", "--max-mc-groups", "8"])
     (warning,) = options.warnings
-    assert all(name in warning for name in ("--thrift-port", "--pcap", "--max-mc-groups", "--disable-swap"))
+    assert all(name in warning for name in ("--nanolog", "--priority-queues"))
+    assert "--max-mc-groups" not in warning  # there is no limit that it would change
     assert parse_args(["--no-p4", "--log-flush"]).warnings == ()
+
+
+def test_simple_switch_has_thrift_and_no_p4runtime() -> None:
+    line = "--log-file switch.log --log-flush --use-files 0 --dump-packet-data 64 --device-id 7 -i 1@pcap1 x.json"
+    options = parse_args([*line.split(), "--", "--enable-swap"], simple=True)
+    assert (options.grpc, options.thrift_port, options.swap_enabled) == (False, 9090, True)
+    assert (options.files_wait_s, options.dump_bytes, options.log_file) == (0, 64, Path("switch.log.txt"))
+    assert parse_args(["--no-p4"], simple=True).swap_enabled is False
+    assert parse_args(["--no-p4"]).thrift_port is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +101,7 @@ def test_help_explains_every_option_that_does_something(capsys: pytest.CaptureFi
         "--drop-port",
     ):
         assert option in text
-    assert "--thrift-port" not in text
+    assert "--priority-queues" not in text
     assert make_parser().prog == "kulvert switch"
 
 

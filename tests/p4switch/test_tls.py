@@ -14,9 +14,10 @@ import pytest
 
 from p4base.messages import p4r
 from p4base.rpc import p4r_grpc
-from p4switch.main import StartError, serve
+from p4switch.main import serve
 from p4switch.options import SwitchOptions, parse_args
 from p4switch.service.memory import MemoryDataplane
+from p4switch.tools import StartError
 
 OPENSSL = shutil.which("openssl")
 

@@ -1,0 +1,137 @@
+"""What is asked of the native data plane besides P4Runtime: ports that are no interfaces, copies of all frames, hashes with
+parameters, the program that runs."""
+
+from __future__ import annotations
+
+import ctypes as c
+import threading
+from collections.abc import Callable
+
+from p4switch.dataplane import DataplaneError, Status
+from p4switch.endpoints.registry import Endpoints
+from p4switch.native import library as lib
+from p4switch.native.objects import Objects
+from p4switch.native.resources import deliver
+from p4switch.native.wire import Wire
+
+TapHandler = Callable[[int, bytes, bool], None]
+"""Called with a port, a frame, and whether it leaves."""
+
+_TAP_OUT = 1 << 31
+
+
+class Outside(Wire):
+    """Part of `NativeDataplane`."""
+
+    _idle: threading.Condition
+    _users: int
+    _closed: bool
+    _endpoints: Endpoints
+    _tap: TapHandler | None = None
+
+    @property
+    def objects(self) -> Objects:
+        """The objects of the program that runs: another one after each load."""
+        return self._pipeline().objects
+
+    @property
+    def config(self) -> bytes:
+        """The JSON of the program that runs."""
+        return self._pipeline().config
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The ports that are no interfaces."""
+        return self._endpoints
+
+    # -- ports outside: what `p4switch.endpoints` asks of the switch
+
+    def attach(self, port: int) -> None:
+        """From now on, frames for `port` go to the endpoint that is behind it."""
+        with self._lock:
+            self._check_open()
+            code = self._lib.kv_switch_attach(self._sw, port)
+        if code == 2:
+            raise DataplaneError(Status.ALREADY_EXISTS, f"port {port} is in use")
+        if code:
+            raise DataplaneError(Status.INVALID_ARGUMENT, f"port {port}: this number cannot be a port")
+        self._start("outside", self._deliver_outside)
+
+    def detach(self, port: int) -> None:
+        with self._lock:
+            if not self._closed:
+                self._lib.kv_switch_detach(self._sw, port)
+
+    def receive(self, port: int, frame: bytes) -> None:
+        """Process `frame` as received on `port`. Without a program it is dropped."""
+        with self._lock:
+            if self._closed or self._loaded is None:
+                return
+            self._users += 1
+        try:
+            code = self._lib.kv_switch_inject(self._sw, port, frame, len(frame), None, None)
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._idle.notify_all()
+        self._raise(code, "port", str(port), "frame")
+
+    def on_frame(self, handler: TapHandler) -> None:
+        """Call `handler` with every frame that comes or goes, on any port: port, frame, whether it leaves."""
+        with self._lock:
+            self._check_open()
+            self._tap = handler
+            self._lib.kv_switch_tap(self._sw, 1)
+        self._start("taps", self._deliver_taps)
+
+    def _deliver_taps(self) -> None:
+        tag, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()
+        while (code := self._lib.kv_switch_next_tap(self._sw, 1000, c.byref(tag), c.byref(data), c.byref(length))) >= 0:
+            if code == 1:
+                frame = lib.take(self._lib, data, length.value)
+                if self._tap is not None:
+                    deliver("frame", self._tap, tag.value & ~_TAP_OUT, frame, bool(tag.value & _TAP_OUT))
+
+    def _deliver_outside(self) -> None:
+        port, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()
+        while (
+            code := self._lib.kv_switch_next_outside(self._sw, 1000, c.byref(port), c.byref(data), c.byref(length))
+        ) >= 0:
+            if code == 1:
+                frame = lib.take(self._lib, data, length.value)
+                deliver("port", self._endpoints.send, port.value, frame)
+
+    def set_crc_parameters(
+        self,
+        calculation: str,
+        polynomial: int,
+        initial: int,
+        final_xor: int,
+        *,
+        data_reflected: bool,
+        remainder_reflected: bool,
+    ) -> None:
+        """Change the CRC of a calculation whose algorithm is a custom CRC, until the next load."""
+        with self._lock:
+            loaded = self._pipeline()
+            number = loaded.objects.hash_number(calculation)
+            self._lib.kv_switch_set_crc(
+                self._sw, loaded.pointer, number, polynomial, initial, final_xor, data_reflected, remainder_reflected
+            )
+
+    def set_toeplitz_key(self, calculation: str, key: bytes) -> None:
+        """Change the key of a calculation whose algorithm is a Toeplitz hash: whole words of four bytes."""
+        with self._lock:
+            loaded = self._pipeline()
+            number = loaded.objects.hash_number(calculation)
+            if len(key) % 4 or self._lib.kv_switch_set_toeplitz(self._sw, loaded.pointer, number, key, len(key) // 4):
+                raise DataplaneError(
+                    Status.INVALID_ARGUMENT,
+                    f"calculation {calculation!r}: a key of {len(key)} bytes is not 1 to 256 words of four bytes",
+                )
+
+    def elapsed_us(self) -> int:
+        """Microseconds since the switch started: the clock of the packets' timestamps."""
+        with self._lock:
+            self._check_open()
+            return int(self._lib.kv_switch_elapsed_us(self._sw))

@@ -1,0 +1,122 @@
+"""What a switch process has around its data plane but for P4Runtime: ports as the options say, captures, Thrift."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from p4switch.dataplane import Dataplane, DataplaneError
+from p4switch.options import SwitchOptions
+
+if TYPE_CHECKING:
+    from p4switch.native import NativeDataplane
+    from p4switch.thrift.state import SwitchState
+
+log = logging.getLogger("p4switch")
+
+THRIFT_HOST = "127.0.0.1"
+
+
+class StartError(Exception):
+    """The switch cannot start. `str()` is one line for the user."""
+
+
+class Tools:
+    """Opens what the options ask for, in the order in which simple_switch does: its clients wait for the Thrift port.
+
+    Args:
+        stack: is given what has to be closed.
+    """
+
+    def __init__(self, options: SwitchOptions, dataplane: Dataplane, stack: ExitStack) -> None:
+        self._options = options
+        self._dataplane = dataplane
+        self._stack = stack
+        self.thrift_port: int | None = None
+
+    def _native(self, what: str) -> NativeDataplane:
+        """The data plane, where something other than P4Runtime is asked of it."""
+        from p4switch.native import NativeDataplane
+
+        if not isinstance(self._dataplane, NativeDataplane):
+            raise StartError(f"{what} needs the native data plane")
+        return self._dataplane
+
+    def open_ports(self) -> None:
+        if self._options.pcap_directory is not None or self._options.dump_bytes:
+            self._start_capture()
+        if self._options.files_wait_s is not None:
+            self._open_files(self._options.files_wait_s)
+            return
+        for port in self._options.ports:
+            self._dataplane.add_port(port.port, port.interface)
+
+    def _open_files(self, wait_s: float) -> None:
+        from p4switch.endpoints.pcap import FileReader, open_file_port
+
+        endpoints = self._native("--use-files").endpoints
+        ports = []
+        for option in sorted(self._options.ports, key=lambda option: option.port):
+            try:
+                port = open_file_port(option.port, option.interface)
+            except OSError as error:
+                raise StartError(f"port {option.port}: cannot open {error.filename}: {error.strerror}") from None
+            endpoints.put(option.port, port)
+            ports.append(port)
+        reader = FileReader(ports, wait_s, endpoints.receive)
+        self._stack.callback(reader.stop)
+        reader.start()
+
+    def _start_capture(self) -> None:
+        from p4switch.endpoints.capture import Capture
+
+        plane = self._native("--pcap")
+        directory = self._options.pcap_directory
+        if directory is not None and not directory.is_dir():
+            raise StartError(f"--pcap: {directory} is no directory")
+
+        def interface_of(number: int) -> str | None:
+            return next((port.interface for port in plane.ports() if port.port == number), None)
+
+        capture = Capture(directory, self._options.dump_bytes, interface_of)
+        plane.on_frame(capture)
+        self._stack.callback(capture.close)
+
+    def start(self) -> None:
+        if self._options.thrift_port is None and self._options.restore_state is None:
+            return
+        from p4switch.thrift.server import make_server
+        from p4switch.thrift.state import SwitchState
+
+        state = SwitchState(
+            self._native("--thrift-port"),
+            device_id=self._options.device_id,
+            swap_enabled=self._options.swap_enabled,
+        )
+        if self._options.restore_state is not None:
+            self._restore(state)
+        if self._options.thrift_port is None:
+            return
+        try:
+            server = make_server(state, THRIFT_HOST, self._options.thrift_port)
+        except OSError as error:
+            raise StartError(
+                f"cannot listen for Thrift on {THRIFT_HOST}:{self._options.thrift_port}: {error.strerror}"
+            ) from None
+        self._stack.callback(server.stop)
+        server.start()
+        self.thrift_port = server.port
+
+    def _restore(self, state: SwitchState) -> None:
+        from p4switch.thrift.snapshot import restore
+
+        path = self._options.restore_state
+        assert path is not None
+        try:
+            restore(state, json.loads(path.read_text()))
+        except OSError as error:
+            raise StartError(f"cannot read the saved state {path}: {error.strerror}") from None
+        except (ValueError, DataplaneError) as error:
+            raise StartError(f"{path}: {error}") from None
