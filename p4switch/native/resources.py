@@ -74,6 +74,8 @@ class Resources(ABC):
     _lock: threading.RLock
     _loaded: Loaded | None
     _stopping: threading.Event
+    _digest_handler: DigestHandler
+    _idle_handler: IdleHandler
 
     @abstractmethod
     def _pipeline(self) -> Loaded: ...
@@ -206,9 +208,10 @@ class Resources(ABC):
         return loaded.objects.digests.index(name)
 
     def on_digest(self, handler: DigestHandler) -> None:
-        self._start("digests", lambda: self._deliver_digests(handler))
+        self._digest_handler = handler
+        self._start("digests", self._deliver_digests)
 
-    def _deliver_digests(self, handler: DigestHandler) -> None:
+    def _deliver_digests(self) -> None:
         number, data, length = c.c_uint32(), lib.U8P(), c.c_uint64()
         list_id, timestamp, count = c.c_uint64(), c.c_uint64(), c.c_uint32()
         out = [c.byref(item) for item in (number, list_id, timestamp, count, data, length)]
@@ -222,21 +225,22 @@ class Resources(ABC):
             size = len(samples) // count.value
             parts = tuple(samples[i * size : (i + 1) * size] for i in range(count.value))
             digest = loaded.objects.digests[number.value]
-            deliver("digest", handler, DigestList(digest, list_id.value, timestamp.value, parts))
+            deliver("digest", self._digest_handler, DigestList(digest, list_id.value, timestamp.value, parts))
 
     # -- idle entries
 
     def on_idle(self, handler: IdleHandler) -> None:
-        self._start("idle-entries", lambda: self._watch_idle(handler))
+        self._idle_handler = handler
+        self._start("idle-entries", self._watch_idle)
 
-    def _watch_idle(self, handler: IdleHandler) -> None:
+    def _watch_idle(self) -> None:
         pause = _SHORTEST_SWEEP_S
         while not self._stopping.wait(pause):
             begin = time.monotonic()
             found, pause = self._sweep_idle()
             pause = max(pause, _SWEEP_SHARE * (time.monotonic() - begin))
             for table, entries in found:
-                deliver("notification of idle entries", handler, table, entries)
+                deliver("notification of idle entries", self._idle_handler, table, entries)
 
     def _sweep_idle(self) -> tuple[list[tuple[str, list[Entry]]], float]:
         """Idle entries by table, and the seconds until it is worth looking again."""

@@ -155,6 +155,8 @@ class Codec:
         return Batch(self, request)
 
     def read(self, table: str, query: WireQuery) -> Sequence[bytes] | None:
+        if table not in self._by_name:
+            return None
         info = self._infos[table]
         chunks, count = _CHUNKS(), c.c_uint32()
         wanted = _Query(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from p4base import bytestring
 from p4base.messages import p4i, p4r
 from p4switch.dataplane import Action
 from p4switch.service import wire
-from p4switch.service.errors import Code, P4Error, invalid
+from p4switch.service.errors import P4Error, invalid
 from p4switch.service.program import DeviceParam
+from p4switch.service.translation import StringMap
 
 # Field numbers of p4.v1.Action.
 _ACTION_ID = 1
@@ -28,7 +29,7 @@ class Param:
     bitwidth: int
     offset: int
     size: int
-    sdn_string: bool
+    strings: StringMap | None = None
 
 
 class ActionPlan:
@@ -41,10 +42,12 @@ class ActionPlan:
         encode: params -> Action; raises P4Error INVALID_ARGUMENT naming the action and the parameter.
     """
 
-    def __init__(self, action: p4i.Action, device_params: Sequence[DeviceParam]) -> None:
+    def __init__(
+        self, action: p4i.Action, device_params: Sequence[DeviceParam], strings: Mapping[str, StringMap]
+    ) -> None:
         self.id = action.preamble.id
         self.name = action.preamble.name
-        self.params = _layout(action, device_params)
+        self.params = _layout(action, device_params, strings)
         self.size = sum(param.size for param in self.params)
         self._by_id = {param.id: param for param in self.params}
         self._head = wire.varint_field(_ACTION_ID, self.id)
@@ -62,11 +65,22 @@ class ActionPlan:
 
     def to_wire(self, args: bytes) -> bytes:
         """The bytes of the `p4.v1.Action` message with these packed arguments."""
+        if any(param.strings for param in self.params):
+            return self._strings_to_wire(args)
         parts = [self._head]
         for start, end, prefixes in self.wire_plan:
             value = args[start:end].lstrip(b"\0") or b"\0"
             parts.append(prefixes[len(value)])
             parts.append(value)
+        return b"".join(parts)
+
+    def _strings_to_wire(self, args: bytes) -> bytes:
+        parts = [self._head]
+        for param in self.params:
+            number = int.from_bytes(args[param.offset : param.offset + param.size], "big")
+            value = param.strings.string(number) if param.strings is not None else bytestring.encode(number)
+            body = wire.varint_field(_PARAM_ID, param.id) + wire.bytes_field(_PARAM_VALUE, value)
+            parts.append(wire.bytes_field(_PARAMS, body))
         return b"".join(parts)
 
     def _encode(self, params: Sequence[p4r.Action.Param]) -> Action:
@@ -81,16 +95,15 @@ class ActionPlan:
             if param.id in seen:
                 raise self._param_error(param, "given twice")
             seen.add(param.id)
-            if param.sdn_string:
-                raise P4Error(
-                    Code.UNIMPLEMENTED,
-                    f"action {self.name}: parameter {param.name} has a type that is translated to strings, which this "
-                    "device cannot map",
-                )
             try:
-                value = bytestring.pack(given.value, param.bitwidth)
+                if param.strings is not None:
+                    value = param.strings.number(given.value, param.bitwidth).to_bytes(param.size, "big")
+                else:
+                    value = bytestring.pack(given.value, param.bitwidth)
             except bytestring.BytestringError as error:
                 raise self._param_error(param, str(error)) from None
+            except P4Error as error:
+                raise P4Error(error.code, f"action {self.name}: parameter {param.name}: {error}") from None
             args[param.offset : param.offset + param.size] = value
         for param in self.params:
             if param.id not in seen:
@@ -107,7 +120,7 @@ class ActionPlan:
             constant = Action(self.name)
             return lambda params: general(params) if len(params) else constant
         in_order = [p.offset for p in self.params] == sorted(p.offset for p in self.params)
-        if not in_order or any(param.sdn_string for param in self.params):
+        if not in_order or any(param.strings for param in self.params):
             return general
         count = len(self.params)
         name = self.name
@@ -132,7 +145,9 @@ class ActionPlan:
         return encode
 
 
-def _layout(action: p4i.Action, device_params: Sequence[DeviceParam]) -> tuple[Param, ...]:
+def _layout(
+    action: p4i.Action, device_params: Sequence[DeviceParam], strings: Mapping[str, StringMap]
+) -> tuple[Param, ...]:
     places: dict[str, tuple[int, int, int]] = {}
     offset = 0
     for device_param in device_params:
@@ -149,7 +164,7 @@ def _layout(action: p4i.Action, device_params: Sequence[DeviceParam]) -> tuple[P
                 bitwidth=bitwidth,
                 offset=offset,
                 size=size,
-                sdn_string=param.bitwidth == 0 and param.HasField("type_name"),
+                strings=strings.get(param.type_name.name),
             )
         )
     return tuple(params)

@@ -72,7 +72,9 @@ class _Direct(ABC, Generic[M]):
         return table
 
     def _entry(self, table: Table, key: p4r.TableEntry) -> Entry:
-        entry = self._dataplane.read_entry(table.name, table.match.encode(key.match, key.priority))
+        entry = None
+        if table.match.knows(key.match):
+            entry = self._dataplane.read_entry(table.name, table.match.encode(key.match, key.priority))
         if entry is None:
             raise P4Error(Code.NOT_FOUND, f"table {table.name} has no entry with this key")
         return entry

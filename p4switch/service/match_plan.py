@@ -6,7 +6,7 @@ takes a short path; everything else, mistakes included, takes the general one, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from p4base import bytestring
@@ -15,6 +15,7 @@ from p4switch.dataplane import Match
 from p4switch.service import wire
 from p4switch.service.errors import Code, P4Error, invalid
 from p4switch.service.program import DeviceTable
+from p4switch.service.translation import StringMap
 
 EXACT = "exact"
 LPM = "lpm"
@@ -46,7 +47,7 @@ class KeyField:
 
     Attributes:
         bitwidth: the device's; `size` bytes of it are at `offset` of the packed key.
-        sdn_string: the controller speaks of this field in strings (a translated type), which this device cannot map.
+        strings: of a type that the controller calls by strings.
         in_masked_key: some field of the key is not exact, so that the packed key has a mask.
     """
 
@@ -56,8 +57,8 @@ class KeyField:
     bitwidth: int
     offset: int
     size: int
-    sdn_string: bool
     in_masked_key: bool
+    strings: StringMap | None = None
 
     @property
     def ones(self) -> int:
@@ -145,10 +146,9 @@ class MatchPlan:
         self.all_exact = kinds <= {EXACT}
         self.encode: Callable[[Sequence[p4r.FieldMatch], int], Match] = self._encode
         self.to_wire: Callable[[Match], bytes] = self._mixed_to_wire()
-        if self.all_exact:
+        if self.all_exact and not any(field.strings for field in self.fields):
             self.to_wire = self._exact_to_wire()
-            if all(field.offset >= 0 and not field.sdn_string for field in self.fields):
-                self.encode = self._exact_encoder()
+            self.encode = self._exact_encoder()
 
     # -- from messages
 
@@ -181,15 +181,32 @@ class MatchPlan:
         kind = match.WhichOneof("field_match_type")
         if kind != field.kind:
             raise self._field_error(field, f"the match is {kind or 'unset'}, expected {field.kind}")
-        if field.sdn_string:
-            raise P4Error(
-                Code.UNIMPLEMENTED,
-                f"{self.what}: key {field.name} has a type that is translated to strings, which this device cannot map",
-            )
+        if field.strings is not None:
+            return self._encode_string(field, field.strings, match)
         try:
             return _ENCODERS[kind](field, match)
         except P4Error as error:
             raise self._field_error(field, str(error)) from None
+
+    def _encode_string(self, field: KeyField, strings: StringMap, match: p4r.FieldMatch) -> tuple[int, int]:
+        if field.kind not in (EXACT, OPTIONAL):
+            raise P4Error(
+                Code.UNIMPLEMENTED, f"{self.what}: key {field.name} is called by strings, but matched as {field.kind}"
+            )
+        try:
+            return strings.number(getattr(match, field.kind).value, field.bitwidth), field.ones
+        except P4Error as error:
+            raise P4Error(error.code, f"{self.what}: key {field.name}: {error}") from None
+
+    def knows(self, matches: Sequence[p4r.FieldMatch]) -> bool:
+        """Whether all strings in a key have been written before, so that there can be an entry with it."""
+        for match in matches:
+            field = self._by_id.get(match.field_id)
+            if field is None or field.strings is None or field.kind not in (EXACT, OPTIONAL):
+                continue
+            if not field.strings.knows(getattr(match, field.kind).value):
+                return False
+        return True
 
     def _field_error(self, field: KeyField, problem: str) -> P4Error:
         return invalid(f"{self.what}: key {field.name} ({field.kind}, {field.bitwidth} bits): {problem}")
@@ -291,9 +308,9 @@ class MatchPlan:
         return mixed_to_wire
 
 
-def table_match_plan(table: p4i.Table, device: DeviceTable) -> MatchPlan:
-    """The key of a table."""
-    return MatchPlan(f"table {table.preamble.name}", _layout(table, device), prioritised=True)
+def table_match_plan(table: p4i.Table, device: DeviceTable, strings: Mapping[str, StringMap]) -> MatchPlan:
+    """The key of a table. `strings`: by type name, those of types that the controller calls by strings."""
+    return MatchPlan(f"table {table.preamble.name}", _layout(table, device, strings), prioritised=True)
 
 
 def value_set_match_plan(value_set: p4i.ValueSet) -> MatchPlan:
@@ -310,7 +327,6 @@ def value_set_match_plan(value_set: p4i.ValueSet) -> MatchPlan:
                 bitwidth=match_field.bitwidth,
                 offset=offset,
                 size=size,
-                sdn_string=match_field.bitwidth == 0,
                 in_masked_key=masked,
             )
         )
@@ -318,7 +334,7 @@ def value_set_match_plan(value_set: p4i.ValueSet) -> MatchPlan:
     return MatchPlan(f"value set {value_set.preamble.name}", tuple(fields), prioritised=False)
 
 
-def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
+def _layout(table: p4i.Table, device: DeviceTable, strings: Mapping[str, StringMap]) -> tuple[KeyField, ...]:
     """The key's fields with their places in the packed key, which follow the JSON's order."""
     places: dict[str, tuple[int, int, int]] = {}
     widths = {field.name: field.bitwidth for field in table.match_fields}
@@ -340,8 +356,8 @@ def _layout(table: p4i.Table, device: DeviceTable) -> tuple[KeyField, ...]:
                 bitwidth=bitwidth,
                 offset=offset,
                 size=size,
-                sdn_string=match_field.bitwidth == 0 and match_field.HasField("type_name"),
                 in_masked_key=masked,
+                strings=strings.get(match_field.type_name.name),
             )
         )
     return tuple(fields)
@@ -370,11 +386,20 @@ def _field_to_wire(field: KeyField) -> Callable[[bytes, bytes], bytes]:
     number = KIND_NUMBER[field.kind]
     inner = wire.varint_field(_FIELD_ID, field.id)
     zeros = bytes(field.size)
+    strings = field.strings
     ones = field.ones.to_bytes(field.size, "big")
 
     def wrap(content: bytes) -> bytes:
         return wire.bytes_field(_ENTRY_MATCH, inner + wire.bytes_field(number, content))
 
+    if strings is not None:
+
+        def string_to_wire(value: bytes, mask: bytes) -> bytes:
+            if field.kind != EXACT and mask == zeros:
+                return b""
+            return wrap(wire.bytes_field(1, strings.string(int.from_bytes(value, "big"))))
+
+        return string_to_wire
     if field.kind in (EXACT, OPTIONAL):
         prefixes = value_prefixes(field)
         omit = zeros if field.kind == OPTIONAL else None

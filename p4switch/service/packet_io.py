@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p4base import bytestring
 from p4base.lookup import P4InfoIndex
 from p4base.messages import p4i, p4r
 from p4switch.service.errors import Code, P4Error, invalid
+from p4switch.service.translation import StringMap
 
 PACKET_IN = "packet_in"
 PACKET_OUT = "packet_out"
@@ -22,6 +24,21 @@ class MetadataField:
     bitwidth: int
     shift: int
     padding: bool
+    strings: StringMap | None = None
+
+    def number(self, value: bytes) -> int:
+        """The header's number of a client's value.
+
+        Raises:
+            P4Error, BytestringError: it is not one of this field.
+        """
+        if self.strings is not None:
+            return self.strings.number(value, self.bitwidth)
+        return bytestring.decode(value, self.bitwidth)
+
+    def value(self, number: int) -> bytes:
+        """The client's value of a header's number."""
+        return bytestring.encode(number) if self.strings is None else self.strings.string(number)
 
 
 class ControllerHeader:
@@ -30,16 +47,21 @@ class ControllerHeader:
     A program without the header has one of no fields and no bytes.
     """
 
-    def __init__(self, info: p4i.ControllerPacketMetadata | None) -> None:
-        metadata = list(info.metadata) if info is not None else []
-        bits = sum(item.bitwidth for item in metadata)
+    def __init__(
+        self,
+        metadata: Sequence[p4i.ControllerPacketMetadata.Metadata],
+        widths: Sequence[int],
+        strings: Mapping[str, StringMap],
+    ) -> None:
+        """`widths` are the device's bits of each field; `strings` belong to types by name."""
+        bits = sum(widths)
         self.size = bytestring.byte_width(bits)
         shift = self.size * 8
         fields = []
-        for item in metadata:
-            shift -= item.bitwidth
+        for item, width in zip(metadata, widths, strict=True):
+            shift -= width
             padding = any(a.startswith("@padding") for a in item.annotations)
-            fields.append(MetadataField(item.id, item.name, item.bitwidth, shift, padding))
+            fields.append(MetadataField(item.id, item.name, width, shift, padding, strings.get(item.type_name.name)))
         self.fields = tuple(fields)
 
     def encode(self, packet: p4r.PacketOut) -> bytes:
@@ -61,8 +83,8 @@ class ControllerHeader:
                     continue
                 raise invalid(f"packet-out metadata {field.id} ({field.name}) is missing")
             try:
-                header |= bytestring.decode(value, field.bitwidth) << field.shift
-            except bytestring.BytestringError as error:
+                header |= field.number(value) << field.shift
+            except (P4Error, bytestring.BytestringError) as error:
                 raise invalid(f"packet-out metadata {field.id} ({field.name}): {error}") from None
         if given:
             known = ", ".join(f"{field.id} ({field.name})" for field in self.fields) or "none"
@@ -83,10 +105,31 @@ class ControllerHeader:
         packet = p4r.PacketIn(payload=frame[self.size :])
         for field in self.fields:
             value = header >> field.shift & (1 << field.bitwidth) - 1
-            packet.metadata.add(metadata_id=field.id, value=bytestring.encode(value))
+            packet.metadata.add(metadata_id=field.id, value=field.value(value))
         return packet
 
 
-def controller_header(index: P4InfoIndex, name: str) -> ControllerHeader:
-    """The header `PACKET_IN` or `PACKET_OUT` of a P4Info."""
-    return ControllerHeader(index.controller_headers.get(name))
+def controller_header(
+    index: P4InfoIndex, name: str, header_types: Mapping[str, Mapping[str, int]], strings: Mapping[str, StringMap]
+) -> ControllerHeader:
+    """The header `PACKET_IN` or `PACKET_OUT` of a P4Info.
+
+    Args:
+        header_types: the program's. A field of a translated type is as wide as the type of header with the same fields says.
+
+    Raises:
+        P4Error: INVALID_ARGUMENT; nothing tells how wide a field is on the device.
+    """
+    info = index.controller_headers.get(name)
+    metadata = list(info.metadata) if info is not None else []
+    names = [item.name for item in metadata]
+    device = next((fields for fields in header_types.values() if list(fields) == names), None)
+    widths = []
+    for item in metadata:
+        translated = item.HasField("type_name")
+        if translated and device is None and not item.bitwidth:
+            raise invalid(
+                f"{name} metadata {item.name} is of a translated type, and no header of the JSON has its fields"
+            )
+        widths.append(device[item.name] if translated and device is not None else item.bitwidth)
+    return ControllerHeader(metadata, widths, strings)

@@ -22,6 +22,7 @@ from p4switch.service.packet_io import PACKET_IN, PACKET_OUT, controller_header
 from p4switch.service.program import DeviceProgram, parse_program, unwrap_device_config
 from p4switch.service.replication import ReplicationHandler
 from p4switch.service.table_entry import Table, TableEntryHandler, build_tables
+from p4switch.service.translation import StringMap, string_maps
 from p4switch.service.value_sets import ValueSetHandler, build_value_sets
 from p4switch.service.verify import check_consistent
 from p4switch.service.wire_tables import make_codec
@@ -67,9 +68,10 @@ class Pipeline:
     def __init__(self, config: PipelineConfig, dataplane: Dataplane) -> None:
         self.config = config
         self.dataplane = dataplane
-        self.packet_in = controller_header(config.index, PACKET_IN)
-        self.packet_out = controller_header(config.index, PACKET_OUT)
-        self.tables = _build_tables(config)
+        strings = string_maps(config.message.p4info.type_info)
+        self.packet_in = controller_header(config.index, PACKET_IN, config.program.header_types, strings)
+        self.packet_out = controller_header(config.index, PACKET_OUT, config.program.header_types, strings)
+        self.tables = _build_tables(config, strings)
         self.digests = DigestHandler(build_digests(config.message.p4info, config.program), dataplane)
         self._handlers = _build_handlers(config, dataplane, self.tables, self.digests)
         self.codec = make_codec(self.tables.values(), dataplane)
@@ -96,7 +98,7 @@ class Pipeline:
             replication.clear()
 
 
-def _build_tables(config: PipelineConfig) -> dict[int, Table]:
+def _build_tables(config: PipelineConfig, strings: Mapping[str, StringMap]) -> dict[int, Table]:
     """The tables by id, with their action profiles and direct resources."""
     index, program = config.index, config.program
     p4info = config.message.p4info
@@ -104,9 +106,9 @@ def _build_tables(config: PipelineConfig) -> dict[int, Table]:
     action_plans: dict[int, dict[int, ActionPlan]] = {}
     for info in p4info.tables:
         device = program.tables[info.preamble.name]
-        match_plans[info.preamble.id] = table_match_plan(info, device)
+        match_plans[info.preamble.id] = table_match_plan(info, device, strings)
         action_plans[info.preamble.id] = {
-            ref.id: ActionPlan(action, device.actions[action.preamble.name])
+            ref.id: ActionPlan(action, device.actions[action.preamble.name], strings)
             for ref in info.action_refs
             for action in [index.actions[ref.id]]
         }

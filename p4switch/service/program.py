@@ -87,6 +87,7 @@ class DeviceProgram:
         register_widths: the bits of one cell of each register.
         value_sets: the bits of a member of each parser value set.
         digests: the bits of each field of a sample, by the digest's name.
+        header_types: the fields of each type with their bits; those of variable length are left out.
         direct_counters, direct_meters: the table that each is bound to, by its own name.
     """
 
@@ -101,6 +102,7 @@ class DeviceProgram:
     register_widths: Mapping[str, int]
     value_sets: Mapping[str, int]
     digests: Mapping[str, tuple[int, ...]]
+    header_types: Mapping[str, Mapping[str, int]]
 
 
 def unwrap_device_config(config: bytes) -> bytes:
@@ -177,8 +179,16 @@ def _read_document(document: dict[str, Any]) -> DeviceProgram:
         registers={r["name"]: int(r["size"]) for r in registers},
         register_widths={r["name"]: int(r["bitwidth"]) for r in registers},
         value_sets={v["name"]: int(v["compressed_bitwidth"]) for v in document.get("parse_vsets", [])},
+        header_types=_header_types(document),
         digests={item["name"]: _sample_widths(item, widths) for item in document.get("learn_lists", [])},
     )
+
+
+def _header_types(document: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        header_type["name"]: {f[0]: f[1] for f in header_type["fields"] if isinstance(f[1], int)}
+        for header_type in document["header_types"]
+    }
 
 
 def _sample_widths(learn_list: dict[str, Any], widths: _Widths) -> tuple[int, ...]:
@@ -190,10 +200,7 @@ def _sample_widths(learn_list: dict[str, Any], widths: _Widths) -> tuple[int, ..
 
 def _field_widths(document: dict[str, Any]) -> _Widths:
     """The width of each (header instance, field); variable-length fields ("*") are left out."""
-    types = {
-        header_type["name"]: {f[0]: f[1] for f in header_type["fields"] if isinstance(f[1], int)}
-        for header_type in document["header_types"]
-    }
+    types = _header_types(document)
     return {
         (header["name"], field): width
         for header in document["headers"]

@@ -410,6 +410,8 @@ class TableEntryHandler:
 
     def _read_one(self, table: Table, message: p4r.TableEntry) -> Entry | None:
         """The entry with exactly this key; an unset priority stands for any."""
+        if not table.match.knows(message.match):
+            return None
         if message.priority or not table.match.has_priority:
             return self._dataplane.read_entry(table.name, table.match.encode(message.match, message.priority))
         wanted = table.match.encode(message.match, 1)

@@ -18,8 +18,8 @@ def make_codec(tables: Iterable[Table], dataplane: Dataplane) -> WireCodec | Non
 
 def _is_plain(table: Table) -> bool:
     """Whether the device's bytes are the controller's bytes."""
-    return all(field.size > 0 and not field.sdn_string for field in table.match.fields) and not any(
-        param.sdn_string or not param.size for plan in table.by_name.values() for param in plan.params
+    return all(field.size > 0 and field.strings is None for field in table.match.fields) and not any(
+        param.strings is not None or not param.size for plan in table.by_name.values() for param in plan.params
     )
 
 

@@ -10,17 +10,25 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from google.protobuf import text_format
+
+from p4base.messages import p4i
+
 SOURCES = Path(__file__).parent / "p4"
 
 
-@cache
 def compiled(name: str) -> bytes:
     """The BMv2 JSON of `p4/NAME.p4`."""
+    return compiled_with_info(name)[0]
+
+
+@cache
+def compiled_with_info(name: str) -> tuple[bytes, p4i.P4Info]:
+    """The BMv2 JSON and the P4Info of `p4/NAME.p4`."""
     chosen = os.environ.get("KULVERT_TEST_P4C")
     command = [shutil.which(chosen) or chosen] if chosen else [sys.executable, "-m", "p4compiler"]
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "out.json"
-        subprocess.run(
-            [*command, "--arch", "v1model", "-o", str(output), str(SOURCES / f"{name}.p4")], check=True, timeout=120
-        )
-        return output.read_bytes()
+        output, info = Path(scratch) / "out.json", Path(scratch) / "out.p4info.txtpb"
+        command += ["--arch", "v1model", "-o", str(output), "--p4runtime-files", str(info)]
+        subprocess.run([*command, str(SOURCES / f"{name}.p4")], check=True, timeout=120)
+        return output.read_bytes(), text_format.Parse(info.read_text(), p4i.P4Info())

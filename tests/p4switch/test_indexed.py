@@ -176,7 +176,7 @@ def test_digest_acknowledgement_is_answered_with_an_error(memory_switch: Harness
 
 @given(st.integers(0, 511), st.integers(0, 65535), st.binary(max_size=20))
 def test_packet_in_header_decodes_what_the_deparser_emits(port: int, reason: int, payload: bytes) -> None:
-    header = controller_header(INDEX, PACKET_IN)
+    header = controller_header(INDEX, PACKET_IN, {}, {})
     packet = header.decode((port << 23 | reason << 7).to_bytes(4, "big") + payload)
     assert [m.value for m in packet.metadata] == [number(port), number(reason), b"\0"]
     assert packet.payload == payload
@@ -185,12 +185,12 @@ def test_packet_in_header_decodes_what_the_deparser_emits(port: int, reason: int
 @given(st.integers(0, 511), st.binary(max_size=20))
 def test_packet_out_header_encodes_what_the_parser_expects(port: int, payload: bytes) -> None:
     packet = p4r.PacketOut(payload=payload, metadata=[p4r.PacketMetadata(metadata_id=1, value=b"\0" + number(port))])
-    assert controller_header(INDEX, PACKET_OUT).encode(packet) == (port << 7).to_bytes(2, "big") + payload
+    assert controller_header(INDEX, PACKET_OUT, {}, {}).encode(packet) == (port << 7).to_bytes(2, "big") + payload
 
 
 def test_short_packet_in() -> None:
     with pytest.raises(P4Error, match="lacks its header"):
-        controller_header(INDEX, PACKET_IN).decode(b"\0\0\0")
+        controller_header(INDEX, PACKET_IN, {}, {}).decode(b"\0\0\0")
 
 
 def test_role_limits_writes_and_reads(memory_switch: Harness) -> None:
