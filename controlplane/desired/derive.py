@@ -6,11 +6,15 @@ from collections.abc import Hashable
 from typing import Any
 
 from controlplane.attachments import Attachments, PodAttachment
+from controlplane.desired.cluster_policy import CLUSTER_POLICY_REPORT
 from controlplane.desired.engine import Engine, Failure, Rule
 from controlplane.desired.identities import POD_IDENTITY, BlockIndex
 from controlplane.desired.inputs import (
     ATTACHMENTS,
+    CLUSTER_POLICIES,
     CONFIGURATION,
+    NAMESPACE_LABELS,
+    NODES,
     OBJECT,
     POD_ATTACHMENT,
     POLICIES,
@@ -27,8 +31,8 @@ from controlplane.desired.policy import POLICY_REPORT
 from controlplane.desired.ports import PORTS, PortIndex
 from controlplane.desired.routes import NODE, STATIC_ROUTES
 from controlplane.desired.selectors import PeerIndex
-from controlplane.desired.services import SERVICE, SERVICE_RANGES
-from controlplane.kube.objects import EndpointSlice, KubeObject, ObjectRef
+from controlplane.desired.services import SERVICE, SERVICE_CIDR, SERVICE_RANGES
+from controlplane.kube.objects import EndpointSlice, KubeObject, Node, ObjectRef
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
@@ -37,6 +41,8 @@ _PER_OBJECT: dict[str, tuple[Rule[ObjectRef, Output], ...]] = {
     "Node": (NODE,),
     "Pod": (POD, POD_IDENTITY),
     "NetworkPolicy": (POLICY_REPORT,),
+    "ClusterNetworkPolicy": (CLUSTER_POLICY_REPORT,),
+    "ServiceCIDR": (SERVICE_CIDR,),
 }
 _ALWAYS: tuple[Rule[None, Output], ...] = (PORTS, NEIGHBORS, STATIC_ROUTES, SERVICE_RANGES)
 
@@ -53,7 +59,11 @@ class Derivation:
         self._slices: dict[tuple[str, str], dict[ObjectRef, EndpointSlice]] = {}
         self._service_of: dict[ObjectRef, tuple[str, str]] = {}
         self._policies: dict[str, set[ObjectRef]] = {}
+        self._cluster_policies: set[ObjectRef] = set()
+        self._nodes: dict[ObjectRef, Node] = {}
+        self._nodes_are_read = False
         self._attached: dict[ObjectRef, PodAttachment] = {}
+        self.engine.hook(NODES, self._start_nodes, self._stop_nodes)
         self.engine.set(SETTINGS, None, settings)
         for rule in _ALWAYS:
             self.engine.pin(rule, None)
@@ -64,15 +74,37 @@ class Derivation:
             self._apply_slice(ref, obj if isinstance(obj, EndpointSlice) else None)
             return
         if ref.kind == "Namespace":
-            self._peers.set_namespace(ref.name, None if obj is None else obj.metadata.labels or {})
+            labels = None if obj is None else obj.metadata.labels or {}
+            self._peers.set_namespace(ref.name, labels)
+            self.engine.set(NAMESPACE_LABELS, ref.name, None if labels is None else tuple(sorted(labels.items())))
             return
         self.engine.set(OBJECT, ref, obj)
         if ref.kind == "NetworkPolicy":
             policies = self._policies.setdefault(ref.namespace, set())
             (policies.discard if obj is None else policies.add)(ref)
             self.engine.set(POLICIES, ref.namespace, tuple(sorted(policies)))
+        elif ref.kind == "ClusterNetworkPolicy":
+            (self._cluster_policies.discard if obj is None else self._cluster_policies.add)(ref)
+            self.engine.set(CLUSTER_POLICIES, None, tuple(sorted(self._cluster_policies)))
+        elif ref.kind == "Node":
+            self._nodes.pop(ref, None)
+            if isinstance(obj, Node):
+                self._nodes[ref] = obj
+            if self._nodes_are_read:
+                self.engine.set(NODES, None, self._all_nodes())
         for rule in _PER_OBJECT.get(ref.kind, ()):
             (self.engine.unpin if obj is None else self.engine.pin)(rule, ref)
+
+    def _all_nodes(self) -> tuple[Node, ...]:
+        return tuple(self._nodes[ref] for ref in sorted(self._nodes))
+
+    def _start_nodes(self, key: None) -> tuple[Node, ...]:
+        """Only a ClusterNetworkPolicy that names nodes reads them all; without one, a node costs nothing here."""
+        self._nodes_are_read = True
+        return self._all_nodes()
+
+    def _stop_nodes(self, key: None) -> None:
+        self._nodes_are_read = False
 
     def _apply_slice(self, ref: ObjectRef, obj: EndpointSlice | None) -> None:
         service = (obj.metadata.labels or {}).get(SERVICE_NAME_LABEL) if obj is not None else None

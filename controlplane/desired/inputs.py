@@ -8,7 +8,7 @@ from controlplane.addresses import Prefix
 from controlplane.attachments import Attachments, PodAttachment
 from controlplane.desired.engine import Input
 from controlplane.desired.entities import Entity
-from controlplane.kube.objects import EndpointSlice, KubeObject, ObjectRef
+from controlplane.kube.objects import EndpointSlice, KubeObject, Node, ObjectRef
 
 DETECT_LOCAL_MODES = ("Port", "ClusterCIDR", "NodeCIDR")
 """How the traffic of the cluster's own pods is told: by the switch port, or by its source address."""
@@ -49,12 +49,14 @@ class Output(msgspec.Struct, frozen=True):
 
     Attributes:
         precedence: who wins where two rules want different entries of one key on purpose; equals are a conflict.
+        origins: for each entity the object to name to people, if it is not `source` for all of them.
     """
 
     source: ObjectRef
     entities: tuple[Entity, ...] = ()
     problems: tuple[Problem, ...] = ()
     precedence: int = 0
+    origins: tuple[ObjectRef, ...] = ()
 
 
 CONFIGURATION = ObjectRef("Configuration", "", "controller")
@@ -67,5 +69,8 @@ SETTINGS: Input[None, Settings] = Input("settings", Settings(""))
 OBJECT: Input[ObjectRef, KubeObject | None] = Input("object", None)
 SLICES: Input[tuple[str, str], tuple[EndpointSlice, ...]] = Input("slices of a Service, sorted by name", ())
 POLICIES: Input[str, tuple[ObjectRef, ...]] = Input("policies of a namespace, sorted", ())
+CLUSTER_POLICIES: Input[None, tuple[ObjectRef, ...]] = Input("ClusterNetworkPolicies, sorted", ())
+NAMESPACE_LABELS: Input[str, tuple[tuple[str, str], ...] | None] = Input("labels of a namespace, sorted", None)
+NODES: Input[None, tuple[Node, ...]] = Input("nodes, sorted by name", ())
 ATTACHMENTS: Input[None, Attachments] = Input("attachments but for the pods", Attachments())
 POD_ATTACHMENT: Input[ObjectRef, PodAttachment | None] = Input("attachment of a pod in the file", None)

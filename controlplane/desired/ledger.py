@@ -53,9 +53,10 @@ class Ledger:
                 if not same or entity not in after:
                     self._withdraw(entity.key, owner)
         if new is not None:
-            for entity in new.entities:
+            for number, entity in enumerate(new.entities):
                 if not same or entity not in before:
-                    self._claim(entity.key, Claim(entity, new.precedence, owner, new.source))
+                    source = new.origins[number] if new.origins else new.source
+                    self._claim(entity.key, Claim(entity, new.precedence, owner, source))
         if new is not None and new.problems:
             self._problems[owner] = new.problems
         else:

@@ -8,7 +8,8 @@ from controlplane.desired.engine import Rule, View
 from controlplane.desired.entities import Entity, Exact, Param, entry
 from controlplane.desired.facts import POD_FACTS
 from controlplane.desired.inputs import ATTACHMENTS, OBJECT, POD_ATTACHMENT, SETTINGS, Output, Problem
-from controlplane.desired.policy import EGRESS, INGRESS, POLICY_BLOCKS, POLICY_ENTRIES, POLICY_SET, Subject
+from controlplane.desired.policy import EGRESS, INGRESS
+from controlplane.desired.policy_set import POLICY_BLOCKS, POLICY_ENTRIES, POLICY_SET, Subject
 from controlplane.desired.ports import PORT_CLAIMS, PORT_OWNER, port_entry
 from controlplane.desired.symbols import POLICY_NONE, Value
 from controlplane.kube.objects import ObjectRef, Pod

@@ -1,26 +1,15 @@
-"""NetworkPolicy (networking.k8s.io/v1): `egress_policy_table` and `ingress_policy_table`.
-
-What selects a pod, in one direction, is a *policy set*: the union of the rules of all the policies that do. It is named by its content,
-so pods with the same rules share one, and a changed rule makes another one beside it: the pod's own entry
-is switched from the one to the other, whole.
-
-A policy that is malformed anywhere isolates what it selects and allows nothing.
-"""
+"""What a NetworkPolicy (networking.k8s.io/v1) means. A policy that is malformed anywhere isolates what it selects and allows nothing."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 import msgspec
 
-from controlplane.addresses import IPV4, AddressError, Prefix, parse_prefix
+from controlplane.addresses import AddressError, parse_prefix
 from controlplane.desired.engine import Rule, View
-from controlplane.desired.entities import Exact, FieldMatch, Range, TableEntry, Ternary, entry
-from controlplane.desired.identities import BLOCK_IDENTITY, BLOCKS
-from controlplane.desired.inputs import OBJECT, POLICIES, Output, Problem
+from controlplane.desired.inputs import OBJECT, Output, Problem
 from controlplane.desired.selectors import (
-    MATCHES,
     BlockPeer,
     Peer,
     PodPeer,
@@ -28,7 +17,7 @@ from controlplane.desired.selectors import (
     SelectorError,
     parse_selector,
 )
-from controlplane.desired.symbols import POD_IDENTITY_BIT, Identity, PolicyId, Protocol
+from controlplane.desired.symbols import Protocol
 from controlplane.kube.objects import (
     NetworkPolicy,
     NetworkPolicyPeer,
@@ -39,10 +28,6 @@ from controlplane.kube.objects import (
 INGRESS: Final = "ingress"
 EGRESS: Final = "egress"
 _TYPES = {"Ingress": INGRESS, "Egress": EGRESS}
-_ALLOW_PRIORITY = 1000
-"""All NetworkPolicy entries allow, so which one wins does not matter; room is left below and above for tiers."""
-
-_EVERY_POD = PodPeer("", Selector(), Selector())
 
 
 class PolicyError(ValueError):
@@ -50,7 +35,7 @@ class PolicyError(ValueError):
 
 
 class PolicyPort(msgspec.Struct, frozen=True):
-    """A protocol and its ports: from `low` to `high`, or, if `name` is not "", what each pod calls so."""
+    """A protocol and its ports: from `low` to `high`, or, if `name` is not "", what each pod calls so. Protocol 0 is any."""
 
     protocol: int
     low: int = 0
@@ -75,29 +60,6 @@ class ParsedPolicy(msgspec.Struct, frozen=True):
 
     def rules(self, direction: str) -> tuple[PolicyRule, ...] | None:
         return self.ingress if direction == INGRESS else self.egress
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """Pods that the same policies select, for one direction. `named_ports` matters to ingress only."""
-
-    direction: str
-    namespace: str
-    labels: tuple[tuple[str, str], ...]
-    named_ports: tuple[tuple[str, int, int], ...]
-
-
-class PolicySet(msgspec.Struct, frozen=True):
-    """The rules in force for a subject, sorted and without repetition. `id` follows from the rest."""
-
-    id: PolicyId
-    rules: tuple[PolicyRule, ...]
-    origin: ObjectRef
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PolicySet) and self.id == other.id
 
 
 # -- reading a policy
@@ -207,136 +169,3 @@ def _report(view: View, ref: ObjectRef) -> Output:
 
 
 POLICY_REPORT: Rule[ObjectRef, Output] = Rule("policy report", _report)
-
-
-# -- which rules are in force for a pod
-
-
-def _collect(view: View, subject: Subject) -> PolicySet | None:
-    labels = dict(subject.labels)
-    found: dict[str, PolicyRule] = {}
-    selecting: list[ObjectRef] = []
-    for ref in view.read(POLICIES, subject.namespace):
-        parsed = view.get(PARSED_POLICY, ref)
-        rules = parsed.rules(subject.direction) if parsed is not None and parsed.pods.matches(labels) else None
-        if rules is None:
-            continue
-        selecting.append(ref)
-        for rule in rules:
-            resolved = _resolve(rule, subject) if subject.direction == INGRESS else rule
-            if resolved is not None:
-                found[repr(resolved)] = resolved
-    if not selecting:
-        return None
-    ordered = sorted(found.items())
-    digest = hashlib.sha256("\n".join(text for text, _ in ordered).encode()).hexdigest()[:32]
-    return PolicySet(PolicyId(subject.direction, digest), tuple(rule for _, rule in ordered), selecting[0])
-
-
-def _resolve(rule: PolicyRule, subject: Subject) -> PolicyRule | None:
-    """The rule with the destination pod's own numbers for named ports; None if it has none of those named."""
-    if rule.ports is None:
-        return rule
-    ports: set[PolicyPort] = set()
-    for port in rule.ports:
-        if port.name:
-            ports |= _numbers(port, subject.named_ports)
-        else:
-            ports.add(port)
-    if not ports:
-        return None
-    return PolicyRule(rule.peers, tuple(sorted(ports, key=lambda port: (port.protocol, port.low, port.high))))
-
-
-def _numbers(port: PolicyPort, named_ports: tuple[tuple[str, int, int], ...]) -> set[PolicyPort]:
-    return {
-        PolicyPort(protocol, number, number)
-        for name, protocol, number in named_ports
-        if name == port.name and protocol == port.protocol
-    }
-
-
-POLICY_SET: Rule[Subject, PolicySet | None] = Rule("policy set of a pod", _collect)
-
-
-def _blocks(view: View, policy_set: PolicySet) -> int:
-    """Puts the set's ranges in force; the value, their number, is of no use."""
-    prefixes: set[Prefix] = set()
-    for rule in policy_set.rules:
-        for peer in rule.peers or ():
-            if isinstance(peer, BlockPeer):
-                prefixes |= {peer.block, *peer.excepts}
-    if any(prefix.split() != (prefix,) for prefix in prefixes):
-        prefixes.add(IPV4)  # so that the longest match of an IPv4 address is never the entry of ::/0
-    for prefix in sorted(prefixes):
-        view.emit(BLOCKS, prefix)
-        view.demand(BLOCK_IDENTITY, prefix)
-    return len(prefixes)
-
-
-POLICY_BLOCKS: Rule[PolicySet, int] = Rule("ranges of a policy set", _blocks)
-
-
-# -- entries
-
-
-def _entries(view: View, policy_set: PolicySet) -> Output:
-    wanted: dict[TableEntry, None] = {}
-    for rule in policy_set.rules:
-        named = [port for port in rule.ports or () if port.name]
-        numeric = [port for port in rule.ports or () if not port.name]
-        if rule.ports is None or numeric:
-            for match in _peer_matches(view, rule.peers):
-                for port in numeric or (None,):
-                    wanted[_allow(policy_set.id, match, port)] = None
-        if named:  # an egress rule: the port has the number that each destination pod gives it
-            for identity in _pods(view, rule.peers):
-                match = Ternary("identity", identity)
-                for port in named:
-                    for numbered in _numbers(port, identity.named_ports):
-                        wanted[_allow(policy_set.id, match, numbered)] = None
-    entities = tuple(sorted(wanted, key=repr))
-    return Output(policy_set.origin, entities)
-
-
-def _peer_matches(view: View, peers: tuple[Peer, ...] | None) -> list[Ternary | None]:
-    """The identity fields that mean these peers; None is anybody."""
-    if peers is None:
-        return [None]
-    identities: set[Identity] = set()
-    everyone = False
-    for peer in peers:
-        if isinstance(peer, PodPeer) and peer.is_everyone:
-            everyone = True
-        else:
-            matches = view.read(MATCHES, peer)
-            identities |= matches
-    found: list[Ternary | None] = []
-    if everyone:
-        found.append(Ternary("identity", POD_IDENTITY_BIT, POD_IDENTITY_BIT))
-        identities = {identity for identity in identities if not identity.namespace}
-    return [*found, *(Ternary("identity", identity) for identity in identities)]
-
-
-def _pods(view: View, peers: tuple[Peer, ...] | None) -> set[Identity]:
-    """The identities of pods among the peers: only those have named ports."""
-    found: set[Identity] = set()
-    for peer in (_EVERY_POD,) if peers is None else peers:
-        matches = view.read(MATCHES, peer)
-        found |= {identity for identity in matches if identity.namespace}
-    return found
-
-
-def _allow(policy_id: PolicyId, identity: Ternary | None, port: PolicyPort | None) -> TableEntry:
-    match: list[FieldMatch] = [Exact("policy_id", policy_id)]
-    if identity is not None:
-        match.append(identity)
-    if port is not None:
-        match.append(Ternary("protocol", port.protocol))
-        if (port.low, port.high) != (0, 65535):
-            match.append(Range("l4_dport", port.low, port.high))
-    direction = policy_id.direction
-    return entry(f"{direction}_policy_table", tuple(match), f"allow_{direction}", priority=_ALLOW_PRIORITY)
-
-
-POLICY_ENTRIES: Rule[PolicySet, Output] = Rule("entries of a policy set", _entries, stage=2)

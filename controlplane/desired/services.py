@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from controlplane.addresses import AddressError, Prefix, host_prefix, is_ipv4, parse_address
+from controlplane.addresses import AddressError, Prefix, host_prefix, is_ipv4, parse_address, parse_prefix
 from controlplane.desired.endpoints import Backend, backends, usable
 from controlplane.desired.engine import Rule, View
 from controlplane.desired.entities import (
@@ -22,7 +22,7 @@ from controlplane.desired.entities import (
 )
 from controlplane.desired.inputs import CONFIGURATION, OBJECT, SETTINGS, SLICES, Output, Problem
 from controlplane.desired.symbols import EndpointId, Family, Protocol, ServiceId
-from controlplane.kube.objects import ObjectRef, Service, ServicePort
+from controlplane.kube.objects import ObjectRef, Service, ServiceCIDR, ServicePort
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 SELECTOR = "endpoint_selector"
@@ -122,5 +122,20 @@ def _derive_ranges(view: View, key: None) -> Output:
     )
 
 
+def _derive_cidr(view: View, ref: ObjectRef) -> Output:
+    """A ServiceCIDR object: addresses in it that no Service holds are dropped."""
+    obj = view.read(OBJECT, ref)
+    entities: dict[Entity, None] = {}
+    problems: list[Problem] = []
+    for text in (obj.spec.cidrs or ()) if isinstance(obj, ServiceCIDR) else ():
+        try:
+            for part in parse_prefix(text).split():
+                entities[_service_address(part, "drop_address")] = None
+        except AddressError as error:
+            problems.append(Problem(ref, f"spec.cidrs: {error}"))
+    return Output(ref, tuple(entities), tuple(problems), precedence=-1)
+
+
 SERVICE: Rule[ObjectRef, Output] = Rule("service", _derive)
 SERVICE_RANGES: Rule[None, Output] = Rule("service ranges", _derive_ranges)
+SERVICE_CIDR: Rule[ObjectRef, Output] = Rule("service CIDR", _derive_cidr)

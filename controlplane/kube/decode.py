@@ -8,6 +8,8 @@ import msgspec
 
 from controlplane.kube.objects import (
     RESOURCES,
+    ClusterNetworkPolicy,
+    ClusterNetworkPolicySpec,
     KubeObject,
     NetworkPolicy,
     NetworkPolicySpec,
@@ -63,6 +65,8 @@ def decode(value: Any, resource: Resource) -> KubeObject:
     metadata = _slim(metadata, ref.namespace)
     if resource.type is NetworkPolicy:
         return _decode_policy(value, metadata)
+    if resource.type is ClusterNetworkPolicy:
+        return _decode_cluster_policy(value, metadata)
     rest = {key: field for key, field in value.items() if key != "metadata"}
     rest["metadata"] = {"name": ref.name}
     obj: KubeObject = _convert(rest, resource.type, ref, "$")
@@ -88,6 +92,24 @@ def _decode_policy(value: dict[str, Any], metadata: ObjectMeta) -> NetworkPolicy
     if "policyTypes" not in readable or spec_value.get("egress"):  # the API's own default, as far as it can be told
         readable["policyTypes"] = readable.get("policyTypes") or ["Ingress", "Egress"]
     return NetworkPolicy(metadata, msgspec.convert(readable, NetworkPolicySpec), malformed=reason)
+
+
+def _decode_cluster_policy(value: dict[str, Any], metadata: ObjectMeta) -> ClusterNetworkPolicy:
+    """One that cannot be read whole is kept with what it selects and where it stands, as far as those can be read."""
+    spec_value = value.get("spec", {})
+    try:
+        return ClusterNetworkPolicy(metadata, msgspec.convert(spec_value, ClusterNetworkPolicySpec, strict=True))
+    except msgspec.ValidationError as error:
+        reason = f"spec: {error}"
+    spec_value = spec_value if isinstance(spec_value, dict) else {}
+    readable: dict[str, Any] = {}
+    for field in ("tier", "priority", "subject"):
+        try:
+            msgspec.convert({field: spec_value[field]}, ClusterNetworkPolicySpec, strict=True)
+        except (msgspec.ValidationError, KeyError):
+            continue
+        readable[field] = spec_value[field]
+    return ClusterNetworkPolicy(metadata, msgspec.convert(readable, ClusterNetworkPolicySpec), malformed=reason)
 
 
 def _convert(value: Any, wanted: type[T], ref: ObjectRef, root: str) -> T:

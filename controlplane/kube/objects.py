@@ -205,17 +205,103 @@ class NetworkPolicy(KubeStruct, frozen=True):
     malformed: str | None = None
 
 
-KubeObject = Service | EndpointSlice | Node | Pod | Namespace | NetworkPolicy
+# -- ServiceCIDR (networking.k8s.io/v1)
+
+
+class ServiceCIDRSpec(KubeStruct, frozen=True):
+    cidrs: tuple[str, ...] | None = None
+
+
+class ServiceCIDR(KubeStruct, frozen=True):
+    """Ranges that Service addresses are given from."""
+
+    metadata: ObjectMeta
+    spec: ServiceCIDRSpec = ServiceCIDRSpec()
+
+
+# -- ClusterNetworkPolicy (policy.networking.k8s.io/v1alpha2)
+
+
+class NamespacedPod(KubeStruct, frozen=True):
+    namespace_selector: LabelSelector | None = None
+    pod_selector: LabelSelector | None = None
+
+
+class ClusterPolicySubject(KubeStruct, frozen=True):
+    namespaces: LabelSelector | None = None
+    pods: NamespacedPod | None = None
+
+
+class ClusterPolicyPeer(KubeStruct, frozen=True):
+    """Of an ingress or an egress rule; the last three mean something in an egress rule only."""
+
+    namespaces: LabelSelector | None = None
+    pods: NamespacedPod | None = None
+    nodes: LabelSelector | None = None
+    networks: tuple[str, ...] | None = None
+    domain_names: tuple[str, ...] | None = None
+
+
+class PortRange(KubeStruct, frozen=True):
+    start: int
+    end: int
+
+
+class ClusterPolicyPort(KubeStruct, frozen=True):
+    number: int | None = None
+    range: PortRange | None = None
+
+
+class ProtocolMatch(KubeStruct, frozen=True):
+    destination_port: ClusterPolicyPort | None = None
+
+
+class ClusterPolicyProtocol(KubeStruct, frozen=True):
+    tcp: ProtocolMatch | None = None
+    udp: ProtocolMatch | None = None
+    sctp: ProtocolMatch | None = None
+    destination_named_port: str | None = None
+
+
+class ClusterPolicyRule(KubeStruct, frozen=True):
+    action: str
+    name: str = ""
+    from_: tuple[ClusterPolicyPeer, ...] | None = msgspec.field(default=None, name="from")
+    to: tuple[ClusterPolicyPeer, ...] | None = None
+    protocols: tuple[ClusterPolicyProtocol, ...] | None = None
+
+
+class ClusterNetworkPolicySpec(KubeStruct, frozen=True):
+    tier: str = ""
+    priority: int = -1
+    subject: ClusterPolicySubject = ClusterPolicySubject()
+    ingress: tuple[ClusterPolicyRule, ...] | None = None
+    egress: tuple[ClusterPolicyRule, ...] | None = None
+
+
+class ClusterNetworkPolicy(KubeStruct, frozen=True):
+    """`malformed` says what could not be read of it; such a policy denies its subject everything."""
+
+    metadata: ObjectMeta
+    spec: ClusterNetworkPolicySpec = ClusterNetworkPolicySpec()
+    malformed: str | None = None
+
+
+KubeObject = Service | EndpointSlice | Node | Pod | Namespace | NetworkPolicy | ServiceCIDR | ClusterNetworkPolicy
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """One kind of object: how it is spelt in a manifest, where the API server has it, and its type."""
+    """One kind of object: how it is spelt in a manifest, where the API server has it, and its type.
+
+    `is_optional`: a cluster may not have this API; then there are no such objects.
+    """
 
     kind: str
     api_version: str
     plural: str
     namespaced: bool
     type: type[KubeObject]
+    is_optional: bool = False
 
     @property
     def path(self) -> str:
@@ -229,6 +315,15 @@ RESOURCES: Mapping[str, Resource] = {
     for resource in (
         Resource("Namespace", "v1", "namespaces", False, Namespace),
         Resource("Node", "v1", "nodes", False, Node),
+        Resource(
+            "ClusterNetworkPolicy",
+            "policy.networking.k8s.io/v1alpha2",
+            "clusternetworkpolicies",
+            False,
+            ClusterNetworkPolicy,
+            is_optional=True,
+        ),
+        Resource("ServiceCIDR", "networking.k8s.io/v1", "servicecidrs", False, ServiceCIDR, is_optional=True),
         Resource("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies", True, NetworkPolicy),
         Resource("Pod", "v1", "pods", True, Pod),
         Resource("Service", "v1", "services", True, Service),

@@ -107,6 +107,30 @@ def policy_value(name: str = "policy", namespace: str = "shop", **spec: Any) -> 
     }
 
 
+def cluster_policy_value(
+    name: str = "cluster-policy",
+    tier: str = "Admin",
+    priority: int = 10,
+    subject: dict[str, Any] | None = None,
+    **spec: Any,
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"tier": tier, "priority": priority, "subject": subject or {"namespaces": {}}, **spec},
+    }
+
+
+def service_cidr_value(name: str = "kubernetes", *cidrs: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": name},
+        "spec": {"cidrs": list(cidrs)},
+    }
+
+
 def derive(values: Iterable[dict[str, Any]], settings: Settings | None = None) -> Derivation:
     """A derivation that has worked through these objects."""
     derivation = Derivation(settings or Settings(NODE_NAME))

@@ -46,6 +46,7 @@ def _identity_matches(field: Ternary, identity: Value) -> bool:
 def _passes(derivation: Derivation, direction: str, policy: Value, identity: Value, protocol: int, port: int) -> bool:
     if policy == POLICY_NONE or identity == IDENTITY_LOCAL_NODE:
         return True
+    winner: TableEntry | None = None
     for entry in entries_of(derivation.ledger, f"{direction}_policy_table"):
         fields = {field.field: field for field in entry.match}
         wanted_identity, wanted_protocol, ports = fields.get("identity"), fields.get("protocol"), fields.get("l4_dport")
@@ -57,9 +58,12 @@ def _passes(derivation: Derivation, direction: str, policy: Value, identity: Val
             continue
         if isinstance(ports, Range) and not ports.low <= port <= ports.high:
             continue
-        assert isinstance(entry.action, ActionCall) and entry.action.action == f"allow_{direction}"
-        return True
-    return False
+        assert isinstance(entry.action, ActionCall) and entry.priority > 0
+        if winner is not None and winner.priority == entry.priority:
+            assert winner.action == entry.action, "two entries of one priority that want different things"
+        if winner is None or winner.priority < entry.priority:
+            winner = entry
+    return winner is not None and winner.action == ActionCall(f"allow_{direction}")
 
 
 def allows(derivation: Derivation, source: str, destination: str, protocol: int, port: int) -> bool:

@@ -14,6 +14,7 @@ from controlplane.desired.inputs import Settings
 from controlplane.kube.objects import KubeObject, ObjectRef, reference
 from tests.controlplane.cluster import (
     NODE_NAME,
+    cluster_policy_value,
     derive,
     endpoint,
     entries_of,
@@ -21,6 +22,7 @@ from tests.controlplane.cluster import (
     node_value,
     pod_value,
     policy_value,
+    service_cidr_value,
     service_value,
     slice_value,
     typed,
@@ -115,6 +117,42 @@ values = st.one_of(
         st.sampled_from(["192.0.2.2", "192.0.2.9"]),
         st.just("10.2.0.0/16"),
     ),
+)
+cluster_peers = st.one_of(
+    selectors.map(lambda found: {"namespaces": found}),
+    st.tuples(selectors, selectors).map(
+        lambda found: {"pods": {"namespaceSelector": found[0], "podSelector": found[1]}}
+    ),
+    selectors.map(lambda found: {"nodes": found}),
+    blocks.map(lambda found: {"networks": [found]}),
+    st.just({}),
+)
+cluster_protocols = st.sampled_from(
+    [{"tcp": {"destinationPort": {"number": 80}}}, {"udp": {}}, {"destinationNamedPort": "http"}, {}]
+)
+
+
+def cluster_rules(direction: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    rule = st.fixed_dictionaries(
+        {"action": st.sampled_from(["Accept", "Deny", "Pass", "Pass"]), direction: st.lists(cluster_peers, max_size=2)},
+        optional={"protocols": st.lists(cluster_protocols, min_size=1, max_size=2)},
+    )
+    return st.lists(rule, max_size=3)
+
+
+values |= st.one_of(
+    st.builds(
+        lambda name, tier, priority, subject, ingress, egress: cluster_policy_value(
+            name, tier, priority, {"namespaces": subject}, ingress=ingress, egress=egress
+        ),
+        st.sampled_from(["c1", "c2"]),
+        st.sampled_from(["Admin", "Baseline", "Admin", "Odd"]),
+        st.integers(0, 2),
+        selectors,
+        cluster_rules("from"),
+        cluster_rules("to"),
+    ),
+    st.builds(service_cidr_value, st.just("kubernetes"), st.sampled_from(["10.96.0.0/16", "10.0.0.0/8", "x"])),
 )
 steps = st.lists(st.tuples(values.map(typed), st.booleans()), max_size=25)
 

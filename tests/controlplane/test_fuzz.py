@@ -14,10 +14,12 @@ from controlplane.kube.decode import DecodeError, decode
 from controlplane.kube.objects import RESOURCES, reference
 from tests.controlplane.cluster import (
     NODE_NAME,
+    cluster_policy_value,
     namespace_value,
     node_value,
     pod_value,
     policy_value,
+    service_cidr_value,
     service_value,
     slice_value,
     typed,
@@ -48,6 +50,19 @@ SEEDS = [
         ],
     ),
 ]
+SEEDS += [
+    cluster_policy_value(
+        "odd",
+        subject={
+            "pods": {"namespaceSelector": {"matchLabels": {"a": "b"}}, "podSelector": {"matchLabels": {"a": "b"}}}
+        },
+        ingress=[
+            {"action": "Pass", "from": [{"namespaces": {}}], "protocols": [{"tcp": {"destinationPort": {"number": 1}}}]}
+        ],
+        egress=[{"action": "Deny", "to": [{"networks": ["10.0.0.0/8"]}]}],
+    ),
+    service_cidr_value("odd", "10.96.0.0/16"),
+]
 KEPT = {("kind",), ("apiVersion",), ("metadata",), ("metadata", "name"), ("metadata", "namespace")}
 
 junk = st.recursive(
@@ -71,7 +86,9 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def broken_values(draw: st.DrawFn) -> dict[str, Any]:
     value: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(SEEDS)))
     for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.sampled_from([item for item in paths(value) if item not in KEPT]))
+        # A subject that selects more than it did is right all the same; what is wrong with one is test_cluster_policy's.
+        kept = [item for item in paths(value) if item in KEPT or (item[:2] == ("spec", "subject") and len(item) > 2)]
+        path = draw(st.sampled_from([item for item in paths(value) if item not in kept]))
         target: Any = value
         for step in path[:-1]:
             target = target[step]
