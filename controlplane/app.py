@@ -13,6 +13,7 @@ from controlplane.attachments import AttachmentsError, load_attachments
 from controlplane.health import HEALTH, METRICS, HealthServer
 from controlplane.introspection import Introspection
 from controlplane.kube.apiserver import ApiServerSource, ClusterAccessError
+from controlplane.kube.events import EventRecorder
 from controlplane.kube.folder import FolderSource
 from controlplane.kube.store import Store
 from controlplane.logs import set_up_logging
@@ -21,6 +22,7 @@ from controlplane.options import ControllerOptions, LogFormat, OptionsError, hos
 from controlplane.p4rt.session import SessionError, Target, Tls
 from controlplane.pipeline import PipelineError, load_pipeline
 from controlplane.reconcile import Reconciler
+from controlplane.tracing import TracingError, make_spans
 
 __all__ = ["Controller", "ControllerOptions", "LogFormat", "OptionsError", "run"]
 
@@ -38,7 +40,8 @@ class Controller:
         options.check()
         try:
             pipeline = load_pipeline(options.p4info, options.device_config)
-        except PipelineError as error:
+            spans = make_spans(options.otlp_endpoint, options.node_name)
+        except (PipelineError, TracingError) as error:
             raise OptionsError(str(error)) from None
         tls = None
         if options.tls_ca is not None:
@@ -48,14 +51,26 @@ class Controller:
         self.store = Store()
         self.metrics = Metrics()
         self.reconciler = Reconciler(
-            self.store, options.settings(), pipeline, target, self.metrics, options.batch_size, options.resync_seconds
+            self.store,
+            options.settings(),
+            pipeline,
+            target,
+            self.metrics,
+            options.batch_size,
+            options.resync_seconds,
+            options.can_modify,
+            spans,
         )
+        self.events: EventRecorder | None = None
         self.source: FolderSource | ApiServerSource
         if options.manifests is not None:
             self.source = FolderSource(options.manifests, self.store)
             source = f"the folder {options.manifests}"
         else:
             self.source = ApiServerSource(self.store, options.kubeconfig, options.kube_context)
+            if options.post_events:
+                self.events = EventRecorder(self.source, options.node_name)
+                self.reconciler.on_problems = self.source.on_problems = self.events.report
             source = f"the API server of {options.kubeconfig or 'the cluster this runs in'}"
         self.health = [
             (address, HealthServer(self.metrics.registry, self.reconciler.not_ready, paths))
@@ -83,6 +98,8 @@ class Controller:
             tasks.append(asyncio.create_task(self.source.run(source_stop), name="source"))
             if options.attachments is not None and not options.once:
                 tasks.append(asyncio.create_task(self._watch_attachments(source_stop), name="attachments"))
+            if self.events is not None:
+                tasks.append(asyncio.create_task(self.events.run(), name="events"))
             main = asyncio.create_task(self.reconciler.run(stop, options.once), name="reconciler")
             await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_COMPLETED)  # a source ends only by failing
             source_stop.set()
@@ -99,6 +116,7 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.reconciler.health_checks.close()
             await self.introspection.close()
             for _, server in self.health:
                 await server.close()

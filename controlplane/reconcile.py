@@ -12,19 +12,21 @@ import gc
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from controlplane.attachments import Attachments
 from controlplane.desired.derive import Derivation
 from controlplane.desired.inputs import Problem, Settings
+from controlplane.health_checks import HealthCheckServers
 from controlplane.kube.objects import ObjectRef
 from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
 from controlplane.p4rt.session import NotPrimaryError, Session, SessionError, Target
 from controlplane.p4rt.synchronize import Synchronizer, Written
 from controlplane.pipeline import Pipeline
+from controlplane.tracing import SpanMaker, no_span
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,8 @@ class Reconciler:
         metrics: Metrics,
         batch_size: int = 1000,
         resync_seconds: float = 0.0,
+        can_modify: bool = True,
+        span: SpanMaker = no_span,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -69,7 +73,8 @@ class Reconciler:
         self._metrics = metrics
         self._resync_seconds = resync_seconds
         self.derivation = Derivation(settings)
-        self.synchronizer = Synchronizer(pipeline.index, self.derivation.ledger, batch_size)
+        self.synchronizer = Synchronizer(pipeline.index, self.derivation.ledger, batch_size, can_modify)
+        self._span = span
         self._changes = store.follow()
         self._attachments: Attachments | None = None
         self._woken = asyncio.Event()
@@ -79,6 +84,10 @@ class Reconciler:
         self._not_ready = "not connected to the switch yet"
         self.is_primary = False
         self.last_sync: LastSync | None = None
+        self.health_checks = HealthCheckServers()
+        self.on_problems: Callable[[list[tuple[ObjectRef, str]]], None] = lambda problems: None
+        """Told of what has become wrong."""
+
         self.synced = asyncio.Event()
         """Set while the switch holds all that could be written of what was known."""
 
@@ -244,13 +253,16 @@ class Reconciler:
                 await asyncio.sleep(0)
         while not self.derivation.step(_SLICE):
             await asyncio.sleep(0)
+        if self.derivation.health_checks.has_changed:
+            await self.health_checks.apply(self.derivation.health_checks.take())
 
     async def _synchronize_all(self, session: Session, kind: str) -> None:
         self._not_ready = self._not_ready or ""
         started = time.monotonic()
         await self._derive()
         self.derivation.take_changes()  # the whole ledger is compared
-        written = await self.synchronizer.synchronize_all(session)
+        with self._span(f"synchronize {kind}"):
+            written = await self.synchronizer.synchronize_all(session)
         seconds = time.monotonic() - started
         self._book(written, seconds, kind)
         if kind == "full" and self._store.get(self._node) is None:
@@ -265,7 +277,8 @@ class Reconciler:
         await self._derive()
         changes = self.derivation.take_changes()
         if changes or retry:
-            written = await self.synchronizer.synchronize(changes, session, retry)
+            with self._span("synchronize change", entries=len(changes)):
+                written = await self.synchronizer.synchronize(changes, session, retry)
             seconds = time.monotonic() - started
             if written.total:
                 log.info("%s, in %.1f ms", written, seconds * 1000)
@@ -294,8 +307,11 @@ class Reconciler:
         """Log what has become wrong, and what is no longer."""
         now = set(problems)
         self._metrics.problems.set(len(now))
-        for problem in sorted(now - self._reported):
+        begun = sorted(now - self._reported)
+        for problem in begun:
             log.error("%s", problem)
+        if begun:
+            self.on_problems([(problem.ref, problem.message) for problem in begun])
         for problem in sorted(self._reported - now):
             log.info("no longer wrong: %s", problem)
         self._reported = now

@@ -8,6 +8,7 @@ from typing import Any
 from controlplane.attachments import Attachments, PodAttachment
 from controlplane.desired.cluster_policy import CLUSTER_POLICY_REPORT
 from controlplane.desired.engine import Engine, Failure, Rule
+from controlplane.desired.health_checks import HEALTH_CHECK, HealthCheckIndex
 from controlplane.desired.identities import POD_IDENTITY, BlockIndex
 from controlplane.desired.inputs import (
     ATTACHMENTS,
@@ -37,7 +38,7 @@ from controlplane.kube.objects import EndpointSlice, KubeObject, Node, ObjectRef
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 _PER_OBJECT: dict[str, tuple[Rule[ObjectRef, Output], ...]] = {
-    "Service": (SERVICE,),
+    "Service": (SERVICE, HEALTH_CHECK),
     "Node": (NODE,),
     "Pod": (POD, POD_IDENTITY),
     "NetworkPolicy": (POLICY_REPORT,),
@@ -56,6 +57,7 @@ class Derivation:
         self._blocks = BlockIndex(self.engine)
         self._peers = PeerIndex(self.engine)
         self._ports = PortIndex(self.engine)
+        self.health_checks = HealthCheckIndex(self.engine)
         self._slices: dict[tuple[str, str], dict[ObjectRef, EndpointSlice]] = {}
         self._service_of: dict[ObjectRef, tuple[str, str]] = {}
         self._policies: dict[str, set[ObjectRef]] = {}

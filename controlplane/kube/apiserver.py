@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ WATCH_SECONDS = 300
 _IDLE_SECONDS = WATCH_SECONDS + 30
 _LIST_SECONDS = 60.0
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.5, 30.0
+_PROBE_SECONDS = 60.0
+"""How often it is looked whether an API that the cluster does not have has come."""
+
+_WRITE_SECONDS = 10.0
 
 
 class ClusterAccessError(Exception):
@@ -39,6 +43,10 @@ class ClusterAccessError(Exception):
 
 class _GoneError(Exception):
     """410: the resource version is too old to go on from; list again."""
+
+
+class _AbsentError(Exception):
+    """404 for a collection: the cluster does not have this API."""
 
 
 class _RequestError(Exception):
@@ -67,8 +75,12 @@ class ApiServerSource:
         self._store = store
         self._kubeconfig = kubeconfig
         self._context = context
+        self._api: client.ApiClient | None = None
         self._listed: set[str] = set()
+        self._absent: set[str] = set()
         self._reported: dict[ObjectRef, str] = {}
+        self.on_problems: Callable[[list[tuple[ObjectRef, str]]], None] = lambda problems: None
+        """Told of objects that cannot be read."""
 
     @property
     def errors(self) -> list[str]:
@@ -90,6 +102,7 @@ class ApiServerSource:
             raise ClusterAccessError(f"cannot use {what}: {error}") from None
         configuration.connection_pool_maxsize = 2 * len(RESOURCES)
         async with client.ApiClient(configuration) as api:
+            self._api = api
             tasks = [
                 asyncio.create_task(self._follow(api, resource), name=kind) for kind, resource in RESOURCES.items()
             ]
@@ -100,6 +113,7 @@ class ApiServerSource:
                     if task.done():
                         task.result()
             finally:
+                self._api = None
                 for task in (stopping, *tasks):
                     task.cancel()
                 await asyncio.gather(stopping, *tasks, return_exceptions=True)
@@ -120,6 +134,11 @@ class ApiServerSource:
             except _GoneError:
                 log.info("%s: the watch is too old to be resumed; listing again", resource.plural)
                 version = ""
+                continue
+            except _AbsentError:
+                version = ""
+                self._note_absent(resource)
+                await asyncio.sleep(_PROBE_SECONDS * random.uniform(0.8, 1.2))
                 continue
             except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
                 log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), backoff)
@@ -155,12 +174,28 @@ class ApiServerSource:
         for obj in objects:
             self._report_malformed(obj)
         self._store.replace(resource.kind, objects)
+        if resource.kind in self._absent:
+            self._absent.discard(resource.kind)
+            log.info("%s: the cluster has this API now", resource.plural)
+        self._note_listed(resource, f"{len(objects)} listed")
+        return page.metadata.resource_version
+
+    def _note_listed(self, resource: Resource, what: str) -> None:
         if resource.kind not in self._listed:
             self._listed.add(resource.kind)
-            log.info("%s: %d listed", resource.plural, len(objects))
+            log.info("%s: %s", resource.plural, what)
             if len(self._listed) == len(RESOURCES):
                 self._store.mark_synced()
-        return page.metadata.resource_version
+
+    def _note_absent(self, resource: Resource) -> None:
+        """Without the API there are no objects of it; what there was has gone with it."""
+        self._store.replace(resource.kind, ())
+        for ref in [ref for ref in self._reported if ref.kind == resource.kind]:
+            del self._reported[ref]
+        if resource.kind in self._listed and resource.kind not in self._absent:
+            log.warning("%s: the cluster does not have this API any more", resource.plural)
+        self._absent.add(resource.kind)
+        self._note_listed(resource, f"the cluster does not have {resource.api_version}; looked for again now and then")
 
     async def _watch(self, api: client.ApiClient, resource: Resource, version: str) -> AsyncIterator[str]:
         """Apply the events after `version`; yields the version that each one leads to."""
@@ -209,6 +244,7 @@ class ApiServerSource:
     def _report(self, ref: ObjectRef, reason: str) -> None:
         if self._reported.get(ref) != reason:
             log.error("%s: %s; its last good version stays", ref, reason)
+            self.on_problems([(ref, f"{reason}; its last good version stays")])
         self._reported[ref] = reason
 
     async def _get(
@@ -237,7 +273,66 @@ class ApiServerSource:
         response.release()
         if response.status == 410:
             raise _GoneError
+        if response.status == 404 and resource.is_optional:
+            raise _AbsentError
         raise _RequestError(f"the API server answers {response.status} {response.reason}: {_body_words(body)}")
+
+    # -- writing Events, the only thing that is ever written
+
+    async def write(self, method: str, path: str, body: dict[str, Any]) -> int:
+        """Send `body` with POST or, as a merge patch, PATCH; the HTTP status, 0 if there was no answer."""
+        if self._api is None:
+            return 0
+        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        response = await self._send(
+            self._api, method, path, (), {"Content-Type": content_type}, msgspec.json.encode(body)
+        )
+        if response is None:
+            return 0
+        await response.read()
+        return response.status
+
+    async def uid(self, ref: ObjectRef) -> str:
+        """The object's uid, which is not held; "" if it cannot be told."""
+        resource = RESOURCES.get(ref.kind)
+        if self._api is None or resource is None:
+            return ""
+        root, _, plural = resource.path.rpartition("/")
+        path = f"{root}/namespaces/{ref.namespace}/{plural}" if resource.namespaced else resource.path
+        query = (("fieldSelector", f"metadata.name={ref.name}"),)
+        response = await self._send(self._api, "GET", path, query, {}, None)
+        if response is None or response.status != 200:
+            return ""
+        try:
+            found = msgspec.json.decode(await response.read(), type=_List)
+            return str(found.items[0]["metadata"]["uid"]) if found.items else ""
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return ""
+
+    async def _send(
+        self,
+        api: client.ApiClient,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        headers: dict[str, str],
+        body: bytes | None,
+    ) -> aiohttp.ClientResponse | None:
+        headers = {"Accept": "application/json", **headers}
+        try:
+            await api.update_params_for_auth(headers, [], ["BearerToken"])
+            session: aiohttp.ClientSession = api.rest_client.pool_manager
+            return await session.request(
+                method,
+                f"{api.configuration.host}{path}",
+                params=list(query),
+                headers=headers,
+                data=body,
+                timeout=aiohttp.ClientTimeout(total=_WRITE_SECONDS),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.debug("%s %s: %s", method, path, _words(error))
+            return None
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

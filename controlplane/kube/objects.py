@@ -46,6 +46,8 @@ class ServiceSpec(KubeStruct, frozen=True):
     cluster_ips: tuple[str, ...] | None = msgspec.field(default=None, name="clusterIPs")
     type: str | None = None
     ports: tuple[ServicePort, ...] | None = None
+    external_traffic_policy: str | None = None
+    health_check_node_port: int | None = None
 
 
 class Service(KubeStruct, frozen=True):

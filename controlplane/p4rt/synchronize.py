@@ -14,6 +14,7 @@ from controlplane.desired.ledger import Change, Ledger
 from controlplane.p4rt.allocate import Allocator, SpaceFullError
 from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity, group_key, member_key
 from controlplane.p4rt.recover import recover
+from controlplane.p4rt.replacing import Replacing
 from controlplane.p4rt.sequence import Order, Update, UpdateType, sequence
 from controlplane.p4rt.session import Refusal, Session
 from p4base.lookup import P4InfoIndex
@@ -47,13 +48,14 @@ class Written(msgspec.Struct):
 class Synchronizer:
     """What is installed, what could not be, and how to get from there to what is wanted."""
 
-    def __init__(self, index: P4InfoIndex, ledger: Ledger, batch_size: int) -> None:
+    def __init__(self, index: P4InfoIndex, ledger: Ledger, batch_size: int, can_modify: bool = True) -> None:
         self.allocator = Allocator()
         self.codec = Codec(index, self.allocator)
         self._index = index
         self._ledger = ledger
         self._order = Order(index)
         self._batch_size = batch_size
+        self._replacing = None if can_modify else Replacing(index)
         self._installed: dict[bytes, bytes] = {}
         self._counts: dict[int, int] = {}
         self._capacity = _capacities(index)
@@ -111,6 +113,8 @@ class Synchronizer:
         self._recount_uses()
         await _paced(recover(self._ledger, installed, self.codec))
         self._installed = {key: wire.body for key, wire in installed.items()}
+        if self._replacing is not None:
+            self._replacing.start(installed.values())
         self._counts = {}
         for wire in installed.values():
             self._count(wire, +1)
@@ -231,6 +235,12 @@ class Synchronizer:
         return written
 
     async def _write_pass(self, updates: list[Update], session: Session, written: Written) -> None:
+        if self._replacing is not None:
+            removals, updates = self._replacing.plan(updates)
+            await self._write_batches(removals, session, written)
+        await self._write_batches(updates, session, written)
+
+    async def _write_batches(self, updates: list[Update], session: Session, written: Written) -> None:
         for batch in sequence(updates, self._order, self._batch_size):
             admitted = [update for update in batch if self._admit(update)]
             if not admitted:
@@ -293,6 +303,8 @@ class Synchronizer:
             if refusal is None or code == "NOT_FOUND":
                 if self._installed.pop(wire.key, None) is not None:
                     self._count(wire, -1)
+                if self._replacing is not None:
+                    self._replacing.note_deleted(wire)
                 written.deleted += 1
             else:
                 self._stale[wire.key] = wire
@@ -300,6 +312,8 @@ class Synchronizer:
             return None
         if refusal is None:
             self._installed[wire.key] = wire.body
+            if self._replacing is not None:
+                self._replacing.note_installed(update)
             if update.entity is not None:
                 self._failed.pop(update.entity.key, None)
             if update.type is UpdateType.INSERT:
@@ -307,7 +321,7 @@ class Synchronizer:
             else:
                 written.modified += 1
             return None
-        if update.type is UpdateType.INSERT and code == "ALREADY_EXISTS" and not final:
+        if update.type is UpdateType.INSERT and code == "ALREADY_EXISTS" and not final and self._replacing is None:
             return Update(UpdateType.MODIFY, wire, update.entity)
         if update.type is UpdateType.MODIFY and code == "NOT_FOUND" and not final:
             self._installed.pop(wire.key, None)

@@ -15,9 +15,10 @@ from aiohttp import web
 
 from controlplane.kube import apiserver
 from controlplane.kube.apiserver import ApiServerSource, ClusterAccessError
+from controlplane.kube.events import EventRecorder
 from controlplane.kube.objects import RESOURCES, ObjectRef, Service
 from controlplane.kube.store import Store
-from tests.controlplane.cluster import pod_value, service_value
+from tests.controlplane.cluster import cluster_policy_value, pod_value, service_value
 
 
 class FakeApiServer:
@@ -31,6 +32,8 @@ class FakeApiServer:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.failures = 0
         self.token = "first"
+        self.absent: set[str] = set()
+        self.written: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = asyncio.Event()
         self._cut = 0
         self.url = ""
@@ -73,7 +76,11 @@ class FakeApiServer:
         if self.failures:
             self.failures -= 1
             return web.json_response({"message": "etcd is slow"}, status=500)
+        if request.query.get("fieldSelector"):
+            return web.json_response({"metadata": {}, "items": [{"metadata": {"uid": "u-1"}}]})
         resource = next(item for item in RESOURCES.values() if item.path == request.path)
+        if resource.kind in self.absent:
+            return web.json_response({"message": "the server could not find the requested resource"}, status=404)
         if "watch" in request.query:
             return await self._watch(request, resource.kind)
         names = sorted(self.objects.get(resource.kind, {}))
@@ -87,6 +94,16 @@ class FakeApiServer:
         if start + limit < len(names):
             metadata["continue"] = str(start + limit)
         return web.json_response({"kind": f"{resource.kind}List", "metadata": metadata, "items": items})
+
+    async def take(self, request: web.Request) -> web.Response:
+        """An Event that is posted or counted up."""
+        body = await request.json()
+        names = {item["metadata"]["name"] for method, _, item in self.written if method == "POST"}
+        self.written.append((request.method, request.path, body))
+        known = body["metadata"]["name"] if request.method == "POST" else request.path.rpartition("/")[2]
+        if (request.method == "POST") == (known in names):
+            return web.json_response({}, status=409 if request.method == "POST" else 404)
+        return web.json_response({}, status=201 if request.method == "POST" else 200)
 
     async def _watch(self, request: web.Request, kind: str) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -116,6 +133,8 @@ async def api_server() -> AsyncIterator[FakeApiServer]:
     server = FakeApiServer()
     app = web.Application()
     app.router.add_get("/{path:.*}", server.handle)
+    app.router.add_post("/{path:.*}", server.take)
+    app.router.add_patch("/{path:.*}", server.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -275,6 +294,93 @@ def test_an_expired_token_is_tried_again(tmp_path: Path) -> None:
                 await asyncio.wait_for(store.wait_synced(), 5)
 
     run(test())
+
+
+def test_an_api_that_the_cluster_does_not_have_is_no_obstacle_and_is_found_when_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apiserver, "_PROBE_SECONDS", 0.05)
+
+    async def test() -> None:
+        async with api_server() as server:
+            server.absent = {"ClusterNetworkPolicy", "ServiceCIDR"}
+            async with following(server, tmp_path) as (store, source):
+                await asyncio.wait_for(store.wait_synced(), 5)
+                server.put(cluster_policy_value("guard"))
+                server.absent.clear()
+                ref = ObjectRef("ClusterNetworkPolicy", "", "guard")
+                await until(lambda: store.get(ref) is not None)
+                server.absent = {"ClusterNetworkPolicy"}
+                server.cut()
+                await until(lambda: store.get(ref) is None)
+                assert not source.errors
+
+    run(test())
+
+
+def test_a_kind_that_every_cluster_has_is_waited_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server:
+            server.absent = {"Pod"}
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.sleep(0.2)
+                assert not store.synced, "without its pods the switch would be emptied"
+                server.absent.clear()
+                await asyncio.wait_for(store.wait_synced(), 5)
+
+    run(test())
+
+
+def test_events_are_posted_about_what_is_wrong_and_counted_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server, following(server, tmp_path) as (store, source):
+            await store.wait_synced()
+            recorder = EventRecorder(source, "node-a")
+            task = asyncio.create_task(recorder.run())
+            ref = ObjectRef("Service", "shop", "web")
+            recorder.report([(ref, "does not fit"), (ObjectRef("Configuration", "", "controller"), "x")])
+            await until(lambda: len(server.written) == 1)
+            method, path, body = server.written[0]
+            assert (method, path) == ("POST", "/api/v1/namespaces/shop/events")
+            assert body["involvedObject"] == {
+                "apiVersion": "v1", "kind": "Service", "name": "web", "namespace": "shop", "uid": "u-1"
+            }  # fmt: skip
+            assert (body["type"], body["reason"], body["message"]) == ("Warning", "NotProgrammed", "does not fit")
+            recorder.report([(ref, "does not fit")])
+            await until(lambda: len(server.written) == 2)
+            assert server.written[1][0] == "PATCH" and server.written[1][2]["count"] == 2
+            later = EventRecorder(source, "node-a")  # another life says the same: the same event
+            again = asyncio.create_task(later.run())
+            later.report([(ref, "does not fit")])
+            await until(lambda: len(server.written) == 4)
+            assert [item[0] for item in server.written[2:]] == ["POST", "PATCH"]
+            later.report([(ObjectRef("ClusterNetworkPolicy", "", "guard"), "odd")])
+            await until(lambda: len(server.written) == 5)
+            assert server.written[4][1] == "/api/v1/namespaces/default/events"
+            for item in (task, again):
+                item.cancel()
+
+    run(test())
+
+
+def test_events_are_limited_for_each_object_and_in_all() -> None:
+    class Silent:
+        async def write(self, method: str, path: str, body: dict[str, Any]) -> int:
+            return 201
+
+        async def uid(self, ref: ObjectRef) -> str:
+            return ""
+
+    now = 0.0
+    recorder = EventRecorder(Silent(), "node-a", lambda: now)
+    flapping = ObjectRef("Service", "shop", "flapping")
+    recorder.report([(flapping, f"complaint {number}") for number in range(100)])
+    assert recorder.dropped == 95
+    recorder.report([(ObjectRef("Pod", "shop", f"p{number}"), "odd") for number in range(100)])
+    assert recorder.dropped == 95 + 80
+    now = 3600.0
+    recorder.report([(flapping, "later")])
+    assert recorder.dropped == 95 + 80
 
 
 def test_a_kubeconfig_that_makes_no_sense_is_one_error(tmp_path: Path) -> None:
