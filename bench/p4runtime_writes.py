@@ -3,7 +3,9 @@
 The client sends requests that were serialised before the clock starts, and does not look into the answers before it
 stops, so that the server is measured and not the client. One Write at a time, as a controller that waits for each answer.
 
-python -m bench.p4runtime_writes [--entries N] [--batch N]
+The memory is what the server's process grows by while a table of a 13-byte key is filled.
+
+python -m bench.p4runtime_writes [--entries N] [--batch N] [--flows N]
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ BMV2 = "simple_switch_grpc"
 SOURCE = Path(__file__).with_name("tables.p4")
 ENTRIES = 100_000
 BATCH = 1_000
+FLOWS = 1_000_000
 
 _DEVICE_ID = 1
 _START_SECONDS = 30
@@ -43,13 +46,14 @@ _START_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class WriteRate:
-    """One switch: entries a second."""
+    """One switch: entries a second, and the megabytes that a table of 13-byte keys takes."""
 
     switch: str
     exact_inserts: float
     exact_reads: float
     lpm_inserts: float
     lpm_reads: float
+    flow_megabytes: float
 
 
 class Client:
@@ -105,13 +109,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.p4runtime_writes", description=__doc__.partition("\n")[0])
     parser.add_argument("--entries", type=int, default=ENTRIES, help=f"entries of each table (default {ENTRIES})")
     parser.add_argument("--batch", type=int, default=BATCH, help=f"updates of a WriteRequest (default {BATCH})")
+    parser.add_argument("--flows", type=int, default=FLOWS, help=f"entries of the 13-byte key (default {FLOWS})")
     arguments = parser.parse_args()
     console = Console(highlight=False)
-    console.print(render(measure(arguments.entries, arguments.batch)))
+    console.print(render(measure(arguments.entries, arguments.batch, arguments.flows), arguments.flows))
     return 0
 
 
-def measure(entries: int = ENTRIES, batch: int = BATCH) -> list[WriteRate]:
+def measure(entries: int = ENTRIES, batch: int = BATCH, flows: int = FLOWS) -> list[WriteRate]:
     """Each switch there is, one after the other, on the same artifact."""
     switches = [[sys.executable, "-m", "kulvert", "switch"]]
     bmv2 = shutil.which(BMV2)
@@ -119,18 +124,24 @@ def measure(entries: int = ENTRIES, batch: int = BATCH) -> list[WriteRate]:
         switches.append([bmv2, "--log-level", "off"])
     with tempfile.TemporaryDirectory(prefix="kulvert-bench-") as scratch:
         p4info, bmv2_json = _compile(Path(scratch))
-        return [_measure_switch(command, p4info, bmv2_json, entries, batch) for command in switches]
+        return [_measure_switch(command, p4info, bmv2_json, entries, batch, flows) for command in switches]
 
 
-def render(rates: list[WriteRate]) -> Table:
-    """The rates as a table."""
+def render(rates: list[WriteRate], flows: int = FLOWS) -> Table:
+    """The rates as a table, with how many times simple_switch_grpc's they are."""
     table = Table(title="P4Runtime: entries a second", title_justify="left")
-    for heading in ("switch", "exact inserts", "exact reads", "LPM inserts", "LPM reads"):
+    for heading in ("switch", "exact inserts", "exact reads", "LPM inserts", "LPM reads", f"MB for {flows:,} flows"):
         table.add_column(heading, justify="left" if heading == "switch" else "right")
     for rate in rates:
-        figures = (rate.exact_inserts, rate.exact_reads, rate.lpm_inserts, rate.lpm_reads)
-        table.add_row(rate.switch, *(f"{figure:,.0f}" for figure in figures))
+        table.add_row(rate.switch, *(f"{figure:,.0f}" for figure in _figures(rate)))
+    if len(rates) == 2:
+        ours, theirs = (_figures(rate) for rate in rates)
+        table.add_row("ratio", *(f"{a / b:.2f}" for a, b in zip(ours, theirs, strict=True)))
     return table
+
+
+def _figures(rate: WriteRate) -> tuple[float, ...]:
+    return rate.exact_inserts, rate.exact_reads, rate.lpm_inserts, rate.lpm_reads, rate.flow_megabytes
 
 
 def _compile(folder: Path) -> tuple[p4i.P4Info, bytes]:
@@ -144,10 +155,12 @@ def _compile(folder: Path) -> tuple[p4i.P4Info, bytes]:
     return text_format.Parse(p4info.read_text(), p4i.P4Info()), bmv2_json.read_bytes()
 
 
-def _measure_switch(command: list[str], p4info: p4i.P4Info, bmv2_json: bytes, entries: int, batch: int) -> WriteRate:
+def _measure_switch(
+    command: list[str], p4info: p4i.P4Info, bmv2_json: bytes, entries: int, batch: int, flows: int
+) -> WriteRate:
     name = BMV2 if BMV2 in command[0] else "kulvert switch"
     index = P4InfoIndex(p4info)
-    with _running(command) as address:
+    with _running(command) as (address, process):
         client = Client(address)
         client.set_pipeline(p4info, bmv2_json)
         figures = []
@@ -159,18 +172,29 @@ def _measure_switch(command: list[str], p4info: p4i.P4Info, bmv2_json: bytes, en
             if found != entries:
                 raise UserError(f"{name}: {found} entries read from {table_name}, {entries} were written")
             figures.append(entries / seconds)
+        table_id = index.tables["flow_table"].preamble.id
+        before = _resident_megabytes(process)
+        for first in range(0, flows, FLOWS // 10):  # not all the requests at once
+            client.write(_requests(index, table_id, _fill_flow, min(FLOWS // 10, flows - first), batch, first))
+        figures.append(_resident_megabytes(process) - before)
         client.close()
     return WriteRate(name, *figures)
 
 
 def _requests(
-    index: P4InfoIndex, table_id: int, fill: Callable[[p4r.TableEntry, int], None], entries: int, batch: int
+    index: P4InfoIndex,
+    table_id: int,
+    fill: Callable[[p4r.TableEntry, int], None],
+    entries: int,
+    batch: int,
+    start: int = 0,
 ) -> list[bytes]:
     action_id = index.actions["forward"].preamble.id
     requests = []
-    for first in range(0, entries, batch):
+    end = start + entries
+    for first in range(start, end, batch):
         request = p4r.WriteRequest(device_id=_DEVICE_ID, election_id=p4r.Uint128(low=1))
-        for i in range(first, min(first + batch, entries)):
+        for i in range(first, min(first + batch, end)):
             update = request.updates.add(type=p4r.Update.INSERT)
             entry = update.entity.table_entry
             entry.table_id = table_id
@@ -194,9 +218,20 @@ def _fill_lpm(entry: p4r.TableEntry, i: int) -> None:
     match.lpm.prefix_len = 24
 
 
+def _fill_flow(entry: p4r.TableEntry, i: int) -> None:
+    values = (0x0A000000 + i, i * 2654435761 % 2**32, 6, i % 65535 + 1, 443)
+    for field_id, value in enumerate(values, 1):
+        entry.match.add(field_id=field_id).exact.value = encode(value)
+
+
+def _resident_megabytes(process: subprocess.Popen[bytes]) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[str]:
-    """Start a switch without a program; the address on which it listens."""
+def _running(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a switch without a program; the address on which it listens, and its process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [*command, "--device-id", str(_DEVICE_ID), "--no-p4", "--", "--grpc-server-addr", address]
@@ -207,7 +242,7 @@ def _running(command: list[str]) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise UserError(f"{' '.join(command)}: does not listen on {address}")
             time.sleep(0.05)
-        yield address
+        yield address, process
     finally:
         process.terminate()
         try:

@@ -1,4 +1,4 @@
-// Two large tables, for measuring how fast a P4Runtime server writes and reads entries.
+// Large tables, for measuring how fast a P4Runtime server writes and reads entries, and what memory they take.
 
 #include <core.p4>
 #include <v1model.p4>
@@ -6,6 +6,9 @@
 header flow_t {
     bit<32> src;
     bit<32> dst;
+    bit<8> protocol;
+    bit<16> sport;
+    bit<16> dport;
 }
 
 struct headers_t {
@@ -52,9 +55,24 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         size = 200000;
     }
 
+    table flow_table {
+        key = {
+            hdr.flow.src: exact;
+            hdr.flow.dst: exact;
+            hdr.flow.protocol: exact;
+            hdr.flow.sport: exact;
+            hdr.flow.dport: exact;
+        }
+        actions = { forward; drop; }
+        default_action = drop();
+        size = 1000000;
+    }
+
     apply {
         if (exact_table.apply().miss) {
-            lpm_table.apply();
+            if (lpm_table.apply().miss) {
+                flow_table.apply();
+            }
         }
     }
 }

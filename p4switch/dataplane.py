@@ -230,6 +230,9 @@ class Dataplane(Protocol):
     """
 
     # -- pipeline
+    def check(self, bmv2_json: bytes) -> None:
+        """Raise DataplaneError if `load` would refuse the program, as far as can be told without loading it."""
+
     def load(self, bmv2_json: bytes) -> None:
         """Replace the pipeline. Tables start empty but for the JSON's constant entries. Keeps the old one on an error."""
 

@@ -92,13 +92,22 @@ class NativeDataplane(Outside):
 
     # -- pipeline
 
-    def load(self, bmv2_json: bytes) -> None:
-        self._check_open()
+    @classmethod
+    def check(cls, bmv2_json: bytes) -> None:
+        cls._generate(bmv2_json)
+
+    @staticmethod
+    def _generate(bmv2_json: bytes) -> tuple[model.Program, str]:
+        """The program and its C."""
         try:
             program = load_program(bmv2_json)
-            text = generate(program)
+            return program, generate(program)
         except RecursionError:
             raise DataplaneError(Status.INVALID_ARGUMENT, "BMv2 JSON: an expression is nested too deeply") from None
+
+    def load(self, bmv2_json: bytes) -> None:
+        self._check_open()
+        program, text = self._generate(bmv2_json)
         with self._lock:
             self._check_open()
             shared = lib.open_object(build(Build("pipeline", text=text)))

@@ -139,12 +139,10 @@ class Device:
 
     def _verify(self, request: p4r.SetForwardingPipelineConfigRequest) -> PipelineConfig:
         config = PipelineConfig(_config(request))
-        check = getattr(self.dataplane, "check", None)  # only a data plane that can compile without loading has it
-        if check is not None:
-            try:
-                check(config.bmv2_json)
-            except DataplaneError as error:
-                raise from_dataplane(error) from None
+        try:
+            self.dataplane.check(config.bmv2_json)
+        except DataplaneError as error:
+            raise from_dataplane(error) from None
         return config
 
     def _staging(self, config: PipelineConfig) -> MemoryDataplane:

@@ -103,12 +103,18 @@ class MemoryDataplane:
         if program is not None:
             self._install(program)
 
+    def check(self, bmv2_json: bytes) -> None:
+        self._parse(bmv2_json)
+
     def load(self, bmv2_json: bytes) -> None:
+        self._install(self._parse(bmv2_json))
+
+    @staticmethod
+    def _parse(bmv2_json: bytes) -> DeviceProgram:
         try:
-            program = parse_program(bmv2_json)
+            return parse_program(bmv2_json)
         except P4Error as error:
             raise DataplaneError(Status.INVALID_ARGUMENT, str(error)) from None
-        self._install(program)
 
     def _install(self, program: DeviceProgram) -> None:
         counted, metered = set(program.direct_counters.values()), set(program.direct_meters.values())

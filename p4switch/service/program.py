@@ -20,6 +20,9 @@ LEGACY_DEVICE_DATA = 3
 """The field number of the JSON in `p4.tmp.P4DeviceConfig`, the envelope that older BMv2 controllers still send."""
 
 
+MAX_BITS = 1 << 20
+"""The widest field or parameter that is read: far beyond what can be, and harmless."""
+
 DEFAULT_SIZE = 1024
 """Entries of a table, or members of a profile, that declares no size."""
 
@@ -129,9 +132,27 @@ def parse_program(bmv2_json: bytes) -> DeviceProgram:
     if not isinstance(document, dict):
         raise invalid("p4_device_config is not a BMv2 JSON: its top level is not an object")
     try:
+        _check_names(document)
         return _read_document(document)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise invalid(f"p4_device_config is not a BMv2 JSON: {type(error).__name__}: {error}") from None
+
+
+_TEXTS = ("name", "match_type", "header_type", "binding", "action_profile")
+
+
+def _check_names(node: object) -> None:
+    """Names become keys of mappings below: they must be strings, and widths must be numbers."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in _TEXTS and not isinstance(value, str | None):
+                raise TypeError(f"{key} is {json.dumps(value)[:80]}, expected a string")
+            if key == "bitwidth" and (not isinstance(value, int) or not 0 <= value <= MAX_BITS):
+                raise ValueError(f"bitwidth is {json.dumps(value)[:80]}, expected a number of at most {MAX_BITS}")
+            _check_names(value)
+    elif isinstance(node, list):
+        for item in node:
+            _check_names(item)
 
 
 def _read_document(document: dict[str, Any]) -> DeviceProgram:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from p4base.messages import p4r
 from p4switch.service.arbitration import Client
 from p4switch.service.core import Device
-from p4switch.service.errors import BatchError, Code, P4Error
+from p4switch.service.errors import BatchError, Code, P4Error, invalid
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ RPC_THREADS = 16
 
 _DETAILS = "grpc-status-details-bin"
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Message | bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,15 @@ class P4RuntimeServer:
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         return {
-            "Write": _unary(None, self._write),
+            "Write": _unary(bytes, self._write),
             "Read": grpc.unary_stream_rpc_method_handler(
-                self._read, request_deserializer=p4r.ReadRequest.FromString, response_serializer=None
+                self._read, request_deserializer=None, response_serializer=None
             ),
             "SetForwardingPipelineConfig": _unary(p4r.SetForwardingPipelineConfigRequest, self._set_config),
             "GetForwardingPipelineConfig": _unary(p4r.GetForwardingPipelineConfigRequest, self._device.get_config),
             "Capabilities": _unary(p4r.CapabilitiesRequest, self._device.capabilities),
             "StreamChannel": grpc.stream_stream_rpc_method_handler(
-                self._stream_channel,
-                request_deserializer=p4r.StreamMessageRequest.FromString,
-                response_serializer=None,
+                self._stream_channel, request_deserializer=None, response_serializer=None
             ),
         }
 
@@ -131,20 +129,21 @@ class P4RuntimeServer:
         self._device.set_config(request)
         return p4r.SetForwardingPipelineConfigResponse()
 
-    def _read(self, request: p4r.ReadRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _read(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         try:
-            chunks, error = self._device.read(request)
+            chunks, error = self._device.read(_parse(p4r.ReadRequest, request))
         except P4Error as refused:
             _abort(context, refused)
+        except Exception as failure:
+            log.exception("internal error in a read")
+            _abort(context, P4Error(Code.INTERNAL, f"internal error of the switch: {failure}; please report it"))
         yield from chunks
         if error is not None:
             _abort(context, error)
 
     # -- the stream
 
-    def _stream_channel(
-        self, requests: Iterator[p4r.StreamMessageRequest], context: grpc.ServicerContext
-    ) -> Iterator[bytes]:
+    def _stream_channel(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         client = Client()
         with self._clients_lock:
             if len(self._clients) >= MAX_STREAMS:
@@ -163,11 +162,11 @@ class P4RuntimeServer:
         if client.outbox.error is not None:
             _abort(context, client.outbox.error)
 
-    def _take_requests(self, client: Client, requests: Iterator[p4r.StreamMessageRequest]) -> None:
+    def _take_requests(self, client: Client, requests: Iterator[bytes]) -> None:
         """Take the client's messages until it leaves or makes a mistake that ends its stream."""
         try:
             for request in requests:
-                self._device.stream_message(client, request)
+                self._device.stream_message(client, _parse(p4r.StreamMessageRequest, request))
         except P4Error as error:
             client.outbox.close(error)
         except Exception as error:
@@ -179,12 +178,22 @@ class P4RuntimeServer:
             client.outbox.close()
 
 
-def _unary(request_type: type[Message] | None, handle: Callable[[R], Message]) -> grpc.RpcMethodHandler[R, Message]:
-    """A method handler that turns P4Error into a gRPC status. Without a type it is handed the request's bytes."""
-
-    def respond(request: R, context: grpc.ServicerContext) -> Message:
+def _parse(request_type: type[R], request: bytes) -> R:
+    """The message in the bytes; gRPC itself would call what is not one an internal error."""
+    if issubclass(request_type, Message):
         try:
-            return handle(request)
+            return request_type.FromString(request)
+        except DecodeError:
+            raise invalid(f"the request is not a {request_type.DESCRIPTOR.full_name}") from None
+    return request_type(request)
+
+
+def _unary(request_type: type[R], handle: Callable[[R], Message]) -> grpc.RpcMethodHandler[bytes, Message]:
+    """A method handler that turns P4Error into a gRPC status. `bytes` asks for the request as it came."""
+
+    def respond(request: bytes, context: grpc.ServicerContext) -> Message:
+        try:
+            return handle(_parse(request_type, request))
         except P4Error as error:
             _abort(context, error)
         except Exception as error:
@@ -193,7 +202,7 @@ def _unary(request_type: type[Message] | None, handle: Callable[[R], Message]) -
 
     return grpc.unary_unary_rpc_method_handler(
         respond,
-        request_deserializer=None if request_type is None else request_type.FromString,
+        request_deserializer=None,
         response_serializer=lambda message: message.SerializeToString(),
     )
 

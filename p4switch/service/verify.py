@@ -122,7 +122,7 @@ def _table_problems(index: P4InfoIndex, table: p4i.Table, device: DeviceTable) -
         if match_field.WhichOneof("match") == "other_match_type":
             yield f"key {match_field.name} of table {name} has the unknown match type {match_field.other_match_type}"
         elif key.match_kind not in _MATCH_KINDS.get(match_field.match_type, ()):
-            kind = p4i.MatchField.MatchType.Name(match_field.match_type).lower()
+            kind = _kind_name(match_field.match_type)
             yield f"key {match_field.name} of table {name} is {kind} in the P4Info, {key.match_kind} in the JSON"
         # A translated type (type_name) may have another width for the controller than on the device.
         # (And a type without a width, such as error, is 0 bits wide in the P4Info.)
@@ -148,6 +148,11 @@ def _table_problems(index: P4InfoIndex, table: p4i.Table, device: DeviceTable) -
     elif (profile.preamble.name if profile else None) != device.profile:
         given = profile.preamble.name if profile else "none"
         yield f"table {name} has the action profile {given} in the P4Info, {device.profile or 'none'} in the JSON"
+
+
+def _kind_name(match_type: int) -> str:
+    found = p4i.MatchField.MatchType.DESCRIPTOR.values_by_number.get(match_type)
+    return found.name.lower() if found is not None else f"of the unknown match type {match_type}"
 
 
 def _action_problems(action: p4i.Action, device: DeviceTable) -> Iterator[str]:
