@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 help:  ## List what there is
 	@echo "make TARGET..., where a target is one of:"
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-12s %s\n", $$1, $$2 }'
-	@echo "Variables: TARGET=native|bmv2|small  PORTS=veth  COMPILER=auto|kulvert|p4c  PYTHON=/path/to/python3.11+"
+	@echo "Variables: TARGET=native|bmv2|small  PORTS=veth|socket  COMPILER=auto|kulvert|p4c  PYTHON=/path/to/python3.11+"
 
 # The environment: once to run Kulvert, once more to test it. Both stamps follow pyproject.toml.
 $(VENV)/.ready-run: pyproject.toml tools/setup.sh
@@ -53,7 +53,7 @@ types: $(VENV)/.ready-test  ## mypy, strict
 imports: $(VENV)/.ready-test  ## The direction of imports alone
 	@$(BIN)/lint-imports
 
-ptf: $(VENV)/.ready-test  ## The pipeline's packet tests: TARGET=native|bmv2 COMPILER=auto|kulvert|p4c PORTS=veth
+ptf: $(VENV)/.ready-test  ## The pipeline's packet tests: TARGET=native|bmv2 COMPILER=auto|kulvert|p4c PORTS=veth|socket
 	@$(BIN)/python -m ptf_tests.run --target $(TARGET) --compiler $(COMPILER) --ports $(PORTS)
 
 golden: $(VENV)/.ready-test  ## Write the golden files anew; review their diff as code

@@ -1,7 +1,8 @@
 """Run the packet tests: `python -m ptf_tests.run --target native|bmv2`.
 
-Makes a network namespace of its own with veth pairs, builds the pipeline, starts the switch in it, runs ptf with the
-tests, shows the results as a table and writes them as JUnit XML. Everything it made is gone afterwards, also on Ctrl-C.
+Makes a network namespace of its own with veth pairs (or with `--ports socket` a UNIX socket for each port, which needs no
+rights at all), builds the pipeline, starts the switch, runs ptf with the tests, shows the results as a table and writes
+them as JUnit XML. Everything it made is gone afterwards, also on Ctrl-C.
 
 Exit status: 0 all passed, 1 a test failed or something else went wrong, 3 the target's switch or compiler is not
 installed, so that nothing was tested.
@@ -10,8 +11,10 @@ installed, so that nothing was tested.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,14 +32,16 @@ from kulvert.lab.sandbox import run_in_sandbox
 from kulvert.resources import ResourceError
 from kulvert.targets import Target, TargetError, load_target
 from ptf_tests import switches
-from ptf_tests.network import NetworkError, own_namespace, test_interface
+from ptf_tests.network import NetworkError, own_namespace, switch_interface, test_interface
 from ptf_tests.report import print_results, read_results, write_junit
+from ptf_tests.sockets import switch_socket
 
 EXIT_FAILED = 1
 EXIT_NOT_TESTED = 3
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _STAGES = Path(__file__).resolve().parent / "stages"
+_PLATFORMS = Path(__file__).resolve().parent / "platforms"
 _PORTS = range(7)
 _TEST_SECONDS = 60
 
@@ -44,7 +49,7 @@ _TEST_SECONDS = 60
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests as the arguments say; the exit status."""
     options = _parse(argv)
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 or options.ports == "socket":
         return _run_told(options)
     try:  # without root, in a user namespace where the user is root
         return run_in_sandbox(lambda: _run_told(options), name="the packet tests")
@@ -80,7 +85,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the target whose sizes and timeouts to use (default: small, whose tables fill and timeouts pass in seconds)",
     )
     parser.add_argument("--compiler", default="auto", choices=("auto", "kulvert", "p4c"), help="default: the target's")
-    parser.add_argument("--ports", default="veth", choices=("veth",), help="what the tests send through")
+    parser.add_argument("--ports", default="veth", choices=("veth", "socket"), help="what the tests send through")
     parser.add_argument("--junit", type=Path, help="default: build/ptf/<target>-<compiler>.xml")
     parser.add_argument("--seconds", type=float, default=600, help="give up after this long (default 600)")
     parser.add_argument("--failfast", action="store_true", help="stop at the first failure")
@@ -96,6 +101,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if not switches.is_installed(target.toolchain.switch):
         console.print(f"not tested: {switches.BMV2} is not on the PATH")
         return EXIT_NOT_TESTED
+    if options.ports == "socket" and target.toolchain.switch != "kulvert":
+        console.print(f"not tested: {switches.BMV2} has no ports on sockets")
+        return EXIT_NOT_TESTED
     compiler: CompilerChoice = options.compiler
     tested = replace(profile, toolchain=target.toolchain)
     with tempfile.TemporaryDirectory(prefix="kulvert-ptf-") as scratch:
@@ -103,11 +111,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         pipeline = build(tested, folder / "pipeline", compiler)
         console.print(f"pipeline: profile {profile.name}, compiled by {pipeline.compiler} in {pipeline.seconds:.1f} s")
         started = time.monotonic()
-        with (
-            own_namespace(len(_PORTS)),
-            switches.running(target.toolchain.switch, _PORTS, profile.ports.cpu, folder / "switch.log"),
-        ):
-            ended_well = _run_ptf(options, profile, pipeline, folder, console)
+        with contextlib.ExitStack() as stack:
+            if options.ports == "veth":
+                stack.enter_context(own_namespace(len(_PORTS)))
+                interfaces, address = {port: switch_interface(port) for port in _PORTS}, switches.ADDRESS
+            else:
+                interfaces, address = {port: switch_socket(folder, port) for port in _PORTS}, _free_address()
+            log = folder / "switch.log"
+            stack.enter_context(switches.running(target.toolchain.switch, interfaces, profile.ports.cpu, log, address))
+            ended_well = _run_ptf(options, profile, pipeline, folder, address, console)
         results = read_results(folder / "results.jsonl")
         name = f"{target.name}-{pipeline.compiler}"
         title = (
@@ -130,12 +142,18 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _free_address() -> str:
+    """An address that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
 def _run_ptf(
-    options: argparse.Namespace, profile: Target, pipeline: BuildResult, folder: Path, console: Console
+    options: argparse.Namespace, profile: Target, pipeline: BuildResult, folder: Path, address: str, console: Console
 ) -> bool:
     """Run ptf on the tests; whether it came to its end without complaint."""
     parameters = {
-        "address": switches.ADDRESS,
+        "address": address,
         "device_id": str(switches.DEVICE_ID),
         "target_file": str(profile.path.resolve()),
         "p4info": str(pipeline.p4info.resolve()),
@@ -146,8 +164,12 @@ def _run_ptf(
     command += ["--pypath", str(_CHECKOUT), "--log-file", str(folder / "ptf-debug.log"), "--debug", "warning"]
     command += ["--test-case-timeout", str(_TEST_SECONDS)]
     command += ["--test-params", ";".join(f"{key}={value!r}" for key, value in parameters.items())]
-    for port in _PORTS:
-        command += ["--interface", f"{port}@{test_interface(port)}"]
+    if options.ports == "veth":
+        for port in _PORTS:
+            command += ["--interface", f"{port}@{test_interface(port)}"]
+    else:
+        command += ["--allow-user", "--platform", "kulvert_sockets", "--platform-dir", str(_PLATFORMS)]
+        command += ["--platform-args", f"{folder}:{len(_PORTS)}"]
     if options.failfast:
         command.append("--failfast")
     command += options.tests

@@ -8,15 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kulvert.targets import SwitchName
 from ptf_tests.client import wait_until_listening
-from ptf_tests.network import switch_interface
 
 ADDRESS = "127.0.0.1:9559"
-"""Inside the tests' own namespace, so that nothing else can have it."""
+"""Where the switch listens inside the tests' own namespace, so that nothing else can have it."""
 
 DEVICE_ID = 1
 BMV2 = "simple_switch_grpc"
@@ -35,22 +34,27 @@ def is_installed(switch: SwitchName) -> bool:
 
 
 @contextlib.contextmanager
-def running(switch: SwitchName, ports: Sequence[int], cpu_port: int, log: Path) -> Iterator[None]:
+def running(
+    switch: SwitchName, ports: Mapping[int, str], cpu_port: int, log: Path, address: str = ADDRESS
+) -> Iterator[None]:
     """Start the switch without a pipeline, wait until it listens, stop it at the end.
+
+    Args:
+        ports: the interface of each.
 
     Raises:
         SwitchError: it ended at once, or does not listen; the message has the end of its log.
     """
-    interfaces = [argument for port in ports for argument in ("-i", f"{port}@{switch_interface(port)}")]
+    interfaces = [argument for port, name in ports.items() for argument in ("-i", f"{port}@{name}")]
     command = [sys.executable, "-m", "kulvert", "switch"] if switch == "kulvert" else [BMV2, "--log-level", "off"]
     command += ["--device-id", str(DEVICE_ID), *interfaces, "--no-p4"]
-    command += ["--", "--grpc-server-addr", ADDRESS, "--cpu-port", str(cpu_port)]
+    command += ["--", "--grpc-server-addr", address, "--cpu-port", str(cpu_port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            if not _listens(process):
+            if not _listens(process, address):
                 tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                 raise SwitchError(f"{' '.join(command)}\ndid not come up within {_START_SECONDS} s:\n{tail}")
             yield
@@ -58,11 +62,11 @@ def running(switch: SwitchName, ports: Sequence[int], cpu_port: int, log: Path) 
             _stop(process)
 
 
-def _listens(process: subprocess.Popen[bytes]) -> bool:
+def _listens(process: subprocess.Popen[bytes], address: str) -> bool:
     for _ in range(_START_SECONDS * 2):
         if process.poll() is not None:
             return False
-        if wait_until_listening(ADDRESS, seconds=0.5):
+        if wait_until_listening(address, seconds=0.5):
             return True
     return False
 

@@ -1,0 +1,1 @@
+"""Platform modules for ptf."""
