@@ -30,6 +30,8 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.pushes = 0
         self.refuse: Refuse = lambda update: None
         self.before_write: Callable[[int], None] = lambda number: None
+        self.after_update: Callable[[], None] = lambda: None
+        self.order: Callable[[list[p4r.Update]], None] = lambda updates: None  # a server may apply a batch in any order
         self.cut_after: int | None = None  # batches until the server breaks off, mid-sync
         self.highest = 0
         self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
@@ -153,7 +155,10 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.batches.append(list(request.updates))
         keys = [self._key(update.entity) for update in request.updates]
         assert len(set(keys)) == len(keys), "two updates of one key in a batch"
-        errors = [self._apply(update) for update in request.updates]
+        shuffled = list(request.updates)
+        self.order(shuffled)
+        answers = {self._key(update.entity): self._apply(update) for update in shuffled}
+        errors = [answers[key] for key in keys]
         if any(code for code, _ in errors):
             status = rpc_status.Status(code=rpc_code.UNKNOWN, message="some updates failed")
             for code, message in errors:
@@ -183,6 +188,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             if key in self._referred():
                 return rpc_code.FAILED_PRECONDITION, f"{key!r} is still referred to"
             del self.entities[key]
+            self.after_update()
             return rpc_code.OK, ""
         for target in _references(update.entity, self.config.p4info):
             if target not in self.entities:
@@ -192,6 +198,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         stored = p4r.Entity()
         stored.CopyFrom(update.entity)
         self.entities[key] = stored
+        self.after_update()
         return rpc_code.OK, ""
 
     def _referred(self) -> set[bytes]:
