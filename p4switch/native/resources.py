@@ -236,9 +236,7 @@ class Resources(ABC):
     def _watch_idle(self) -> None:
         pause = _SHORTEST_SWEEP_S
         while not self._stopping.wait(pause):
-            begin = time.monotonic()
             found, pause = self._sweep_idle()
-            pause = max(pause, _SWEEP_SHARE * (time.monotonic() - begin))
             for table, entries in found:
                 deliver("notification of idle entries", self._idle_handler, table, entries)
 
@@ -250,6 +248,7 @@ class Resources(ABC):
             loaded = self._loaded
             if loaded is None or self._stopping.is_set():
                 return found, pause
+            begin = time.monotonic()  # the wait for the lock, while a pipeline is built, is not the sweep's
             next_us = c.c_uint64()
             for info in loaded.objects.tables.values():
                 if not info.timeouts:
@@ -260,7 +259,8 @@ class Resources(ABC):
                 if code == 0 and records:
                     found.append((info.name, list(self._entries(info, records))))
                 pause = min(pause, next_us.value / 1e6)
-        return found, max(pause, _SHORTEST_SWEEP_S)
+            taken = time.monotonic() - begin
+        return found, max(pause, _SHORTEST_SWEEP_S, _SWEEP_SHARE * taken)
 
     # -- replication
 
