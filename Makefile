@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build-p4 test unit lint format types imports ptf golden bench clean
+.PHONY: help setup demo build-p4 test unit lint format types imports ptf golden shell bench clean
 
 help:  ## List what there is
 	@echo "make TARGET..., where a target is one of:"
@@ -59,6 +59,9 @@ ptf: $(VENV)/.ready-test  ## The pipeline's packet tests: TARGET=native|bmv2 COM
 golden: $(VENV)/.ready-test  ## Write the golden files anew; review their diff as code
 	@$(BIN)/python -m pytest --update-goldens $(PYTEST_ARGS)
 	@git --no-pager diff --stat -- tests
+
+shell: $(VENV)/.ready-test  ## Make p4runtime-shell's environment if it is not there, and try it on the switch
+	@KULVERT_TEST_SHELL=make $(BIN)/python -m pytest tests/p4switch/test_shell.py
 
 bench: $(VENV)/.ready-test  ## Measure beside p4c and BMv2, where they are on the PATH, into bench/RESULTS.md
 	@$(BIN)/python -m bench.run

@@ -183,7 +183,7 @@ class NativeDataplane(Outside):
         subject = f"{kind} {name!r}"
         texts = {
             1: f"{subject}: there is no such {what}",
-            2: f"{subject}: there is such a {what} already",
+            2: f"{subject}: this {what} is there already",
             3: f"{subject} is full: its size is {size} entries" if size is not None else f"{subject} is full",
             4: f"{subject}: the {what} is not valid",
             5: f"{subject}: the {what} cannot be changed now",

@@ -41,6 +41,7 @@ class Device:
     def __init__(self, device_id: int, dataplane: Dataplane) -> None:
         self.arbiter = Arbiter(device_id)
         self.dataplane = dataplane
+        self._wired = dataplane if isinstance(dataplane, WireDataplane) else None
         self._lock = ReadWriteLock()
         self._committed: Pipeline | None = None
         self._saved: Pipeline | None = None
@@ -70,8 +71,7 @@ class Device:
         Raises:
             BatchError, P4Error: as `write`; INVALID_ARGUMENT if it is not a WriteRequest.
         """
-        wired = self.dataplane
-        header = wired.wire_header(request) if isinstance(wired, WireDataplane) else None
+        header = self._wired.wire_header(request) if self._wired is not None else None
         if header is None or header.atomicity not in p4r.WriteRequest.Atomicity.values():
             self.write(_parse(request))
             return
