@@ -134,6 +134,26 @@ class Timeouts:
             yield field.name, -int(-getattr(self, field.name) // TICK_SECONDS)
 
 
+SizeForm = Literal["any", "2^n-1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a target's P4Runtime server can and cannot. A file without [capabilities] can everything.
+
+    Attributes:
+        modify: takes MODIFY; if not, the controller deletes and inserts.
+        sizes: which sizes of tables there are; a size of another form is rounded up to one.
+    """
+
+    modify: bool = True
+    sizes: SizeForm = "any"
+
+    def size(self, wanted: int) -> int:
+        """The least size there is that holds so many entries."""
+        return wanted if self.sizes == "any" else (1 << wanted.bit_length()) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One target file. `name` is the file's name without `.toml`."""
@@ -149,6 +169,7 @@ class Target:
     widths: Widths
     connections: Connections
     timeouts: Timeouts
+    capabilities: Capabilities = Capabilities()
 
 
 def target_names() -> list[str]:
@@ -209,7 +230,9 @@ class _Reader:
         self.lines = text.splitlines()
 
     def target(self, document: Mapping[str, Any]) -> Target:
-        self._check_keys("", document, (*_STRINGS, *_TABLES))
+        required = {key: value for key, value in document.items() if key != "capabilities"}
+        self._check_keys("", required, (*_STRINGS, *_TABLES))
+        capabilities = self._capabilities(document.get("capabilities", {}))
         for table in _TABLES:
             if not isinstance(document[table], dict):
                 raise self._error("", table, f"must be a table, [{table}]")
@@ -221,14 +244,34 @@ class _Reader:
             program=self._program(document),
             toolchain=self._toolchain(document["toolchain"]),
             ports=Ports(**self._integers("ports", document["ports"], Ports, low=1, high=511)),
-            sizes=Sizes(**self._integers("sizes", document["sizes"], Sizes, low=1, high=1 << 28)),
+            sizes=Sizes(
+                **{
+                    name: capabilities.size(size)
+                    for name, size in self._integers("sizes", document["sizes"], Sizes, low=1, high=1 << 28).items()
+                }
+            ),
             widths=Widths(**self._integers("widths", document["widths"], Widths, low=8, high=32)),
             connections=Connections(**self._integers("connections", document["connections"], Connections, 1, 22)),
             timeouts=self._timeouts(document["timeouts"]),
+            capabilities=capabilities,
         )
         if target.ports.cpu == 511:
             raise self._error("ports", "cpu", "511 is v1model's drop port")
         return target
+
+    def _capabilities(self, table: Any) -> Capabilities:
+        if not isinstance(table, dict):
+            raise self._error("", "capabilities", "must be a table, [capabilities]")
+        for key in table:
+            if key not in ("modify", "sizes"):
+                raise self._error("capabilities", key, "unknown key; known: modify, sizes")
+        modify = table.get("modify", True)
+        if not isinstance(modify, bool):
+            raise self._error("capabilities", "modify", f"must be true or false, not {modify!r}")
+        sizes: SizeForm = (
+            self._choice("capabilities", table, "sizes", get_args(SizeForm)) if "sizes" in table else "any"
+        )
+        return Capabilities(modify, sizes)
 
     def _toolchain(self, table: Mapping[str, Any]) -> Toolchain:
         self._check_keys("toolchain", table, [field.name for field in fields(Toolchain)])

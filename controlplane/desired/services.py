@@ -55,7 +55,7 @@ def _derive(view: View, ref: ObjectRef) -> Output:
         family = Family.IPV4 if is_ipv4(address) else Family.IPV6
         entities[_service_address(host_prefix(address), "reject_address")] = None
         for (number, protocol), port in frontends.items():
-            service_id = ServiceId(ref.namespace, ref.name, number, protocol, family)
+            service_id = ServiceId(ref.namespace, ref.name, number, protocol, int(family))
             found = backends(slices, port.name or "", Protocol(protocol).name, family, problems)
             chosen = usable(found)
             match = (Exact("dst_addr", address), Exact("protocol", protocol), Exact("l4_dport", number))

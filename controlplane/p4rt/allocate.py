@@ -11,6 +11,7 @@ suddenly be about something else.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import msgspec
 
@@ -49,20 +50,27 @@ class Space(msgspec.Struct, frozen=True):
         return self.low <= number <= self.high and (number - self.low - self.preferred(symbol)) % self.size < WINDOW
 
 
+@cache
+def _plain_space(name: str, bitwidth: int) -> Space:
+    return Space(name, 1, (1 << bitwidth) - 1)
+
+
 def value_space(symbol: Symbol, bitwidth: int) -> Space:
     """The space of a symbol that stands in a field or parameter of that width."""
-    high = (1 << bitwidth) - 1
     if not isinstance(symbol, Identity):
-        return Space(type(symbol).__name__, 1, high)
+        return _plain_space(type(symbol).__name__, bitwidth)
+    high = (1 << bitwidth) - 1
     if symbol.namespace:
         return Space("Identity of pods", POD_IDENTITY_BIT, min(high, 2 * POD_IDENTITY_BIT - 1))
     return Space("Identity", IDENTITY_LOCAL_NODE + 1, min(high, POD_IDENTITY_BIT - 1))
 
 
+@cache
 def member_space(action_profile: str) -> Space:
     return Space(f"m {action_profile}", 1, (1 << 32) - 1)
 
 
+@cache
 def group_space(action_profile: str) -> Space:
     return Space(f"g {action_profile}", 1, (1 << 32) - 1)
 

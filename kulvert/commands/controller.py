@@ -86,6 +86,8 @@ docs/controller.md describes the configuration file, the attachments file and th
               help="Read the switch back and repair it this often; 0: only on connecting.")  # fmt: skip
 @click.option("--modify/--no-modify", "can_modify", default=True, show_default=True,
               help="Whether the switch takes MODIFY; if not, an entry is deleted and inserted.")  # fmt: skip
+@click.option("--target", metavar="NAME|FILE",
+              help="The target file that says what the switch can (modify); flags win over it.")  # fmt: skip
 @click.option(
     "--once", is_flag=True, help="Write what there is to write, then leave; status 1 if something did not fit."
 )
@@ -95,7 +97,7 @@ docs/controller.md describes the configuration file, the attachments file and th
 @click.option("--otlp-endpoint", metavar="URL",
               help="Send a trace of each synchronization there (OpenTelemetry, OTLP over HTTP).")  # fmt: skip
 @click.pass_context
-def command(context: click.Context, /, config: Path | None, **values: Any) -> None:
+def command(context: click.Context, /, config: Path | None, target: str | None, **values: Any) -> None:
     """Keep a P4Runtime switch in step with Kubernetes' Services, EndpointSlices, Pods and policies.
 
     State comes from exactly one of --manifests, --kubeconfig and --in-cluster. Runs until Ctrl-C or SIGTERM; the switch goes
@@ -104,11 +106,26 @@ def command(context: click.Context, /, config: Path | None, **values: Any) -> No
     from controlplane.app import OptionsError, run
 
     try:
-        options = make_options(config, values, {name for name in values if _is_given(context, name)})
+        given = {name for name in values if _is_given(context, name)}
+        options = make_options(config, values | _capabilities(target, given), given)
         status = run(options)
     except OptionsError as error:
         raise UserError(str(error)) from error
     sys.exit(status)
+
+
+def _capabilities(target: str | None, given: set[str]) -> dict[str, Any]:
+    """What the target file says of the switch, but for what flags say. Raises UserError."""
+    from kulvert.targets import TargetError, load_target
+
+    if target is None or "can_modify" in given:
+        return {}
+    try:
+        can_modify = load_target(target).capabilities.modify
+    except TargetError as error:
+        raise UserError(str(error)) from error
+    given.add("can_modify")
+    return {"can_modify": can_modify}
 
 
 def _is_given(context: click.Context, name: str) -> bool:

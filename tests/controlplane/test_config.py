@@ -10,7 +10,8 @@ import pytest
 
 from controlplane.config import ConfigError, load_config
 from controlplane.options import ControllerOptions, OptionsError
-from kulvert.commands.controller import _is_given, command, make_options
+from kulvert.commands.controller import _capabilities, _is_given, command, make_options
+from kulvert.targets import find_target
 
 EVERYTHING = """
 apiVersion: kulvert.dev/v1alpha1
@@ -50,7 +51,7 @@ def write(folder: Path, text: str) -> Path:
 def flags(*argv: str) -> tuple[dict[str, Any], set[str]]:
     """What click makes of a command line: the values, and which of them were given."""
     context = command.make_context("controller", list(argv))
-    values = {name: value for name, value in context.params.items() if name != "config"}
+    values = {name: value for name, value in context.params.items() if name not in ("config", "target")}
     return values, {name for name in values if _is_given(context, name)}
 
 
@@ -127,3 +128,12 @@ def test_node_ports_are_on_the_primary_addresses_unless_said_otherwise(tmp_path:
     for given in ((), ("primary",)):
         options = ControllerOptions("a", tmp_path, tmp_path, nodeport_addresses=given)
         assert options.settings().nodeport_addresses is None
+
+
+@pytest.mark.parametrize(("argv", "wanted"), [([], False), (["--modify"], True)])
+def test_the_target_file_says_what_the_switch_can_and_flags_win(tmp_path: Path, argv: list[str], wanted: bool) -> None:
+    target = tmp_path / "dpu.toml"
+    target.write_text(find_target("small").read_text() + '\n[capabilities]\nmodify = false\nsizes = "2^n-1"\n')
+    values, given = flags("--p4info", "p", "--device-config", "d", *argv)
+    options = make_options(None, values | _capabilities(str(target), given), given)
+    assert options.can_modify is wanted

@@ -123,7 +123,7 @@ def test_the_containers_are_given_arguments_that_the_commands_take(folder: Path)
     config = (folder if has_config else DEPLOY / "base") / "controller.yaml"
     argv[argv.index("--config") + 1] = str(config)
     context = command.make_context("controller", argv)
-    values = {key: value for key, value in context.params.items() if key != "config"}
+    values = {key: value for key, value in context.params.items() if key not in ("config", "target")}
     options = make_options(
         config, {**values, "node_name": "worker-1"}, {key for key in values if _is_given(context, key)}
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kulvert.resources import resource_dir
-from kulvert.targets import TICK_SECONDS, TargetError, Timeouts, load_target, target_names
+from kulvert.targets import TICK_SECONDS, TargetError, Timeouts, find_target, load_target, target_names
 
 SMALL = (resource_dir("targets") / "small.toml").read_text(encoding="utf-8")
 
@@ -110,3 +110,25 @@ def test_what_is_not_text_cannot_be_read(tmp_path: Path) -> None:
 def test_a_timeout_in_ticks_is_never_shorter_than_in_seconds(seconds: list[float]) -> None:
     for ticks, wanted in zip(dict(Timeouts(*seconds).ticks()).values(), seconds, strict=True):
         assert (ticks - 1) * TICK_SECONDS < wanted <= ticks * TICK_SECONDS * (1 + 1e-12)
+
+
+def test_a_target_that_has_only_odd_sizes_gets_those(tmp_path: Path) -> None:
+    path = tmp_path / "dpu.toml"
+    path.write_text(find_target("native").read_text() + '\n[capabilities]\nmodify = false\nsizes = "2^n-1"\n')
+    target, native = load_target(path), load_target("native")
+    assert target.capabilities.modify is False and native.capabilities.modify is True
+    for (name, size), (_, wanted) in zip(target.sizes.items(), native.sizes.items(), strict=True):
+        assert (size + 1) & size == 0 and wanted <= size < 2 * wanted + 1, name
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("modify = 1", "true or false"), ('sizes = "odd"', "'any' or '2^n-1'"), ("speed = 1", "unknown key")],
+)
+def test_capabilities_are_checked(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "dpu.toml"
+    path.write_text(find_target("small").read_text() + f"\n[capabilities]\n{text}\n")
+    line = len(path.read_text().splitlines())
+    with pytest.raises(TargetError) as caught:
+        load_target(path)
+    assert f"dpu.toml:{line}: capabilities." in str(caught.value) and words in str(caught.value)
