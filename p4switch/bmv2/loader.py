@@ -50,9 +50,12 @@ def load(data: bytes) -> model.Program:
     union_stacks, members = _union_stacks(document, unions)
     operands = Operands(headers, stacks, unions)
     operands.union_members = members
+    operands.union_stacks = set(union_stacks)
     operands.registers = {register.name for register in document.register_arrays}
 
-    # The length expression of a variable-length type refers to its own fields, so it comes after the headers.
+    for header_type in document.header_types:
+        if header_type.length_exp is not None:
+            operands.lengths[header_type.name] = _length(operands, types[header_type.name], header_type.length_exp)
     errors = dict(document.errors)
     for name in CORE_ERRORS:
         if name not in errors:
@@ -150,8 +153,6 @@ def _header_types(document: doc.Document) -> dict[str, model.HeaderType]:
     types: dict[str, model.HeaderType] = {}
     for item in _unique("header type", document.header_types):
         where = f"header type {item.name!r}"
-        if item.length_exp is not None:
-            raise JsonError(where, "'length_exp' (P4_14 variable length) is not supported, 'extract_VL' is")
         fields: list[model.FieldDecl] = []
         fixed = sum(entry[1] for entry in item.fields if len(entry) > 1 and isinstance(entry[1], int))
         for entry in item.fields:
@@ -175,6 +176,35 @@ def _header_types(document: doc.Document) -> dict[str, model.HeaderType]:
             raise JsonError(where, "two fields have one name")
         types[item.name] = model.HeaderType(item.name, tuple(fields))
     return types
+
+
+def _length(operands: Operands, header_type: model.HeaderType, expression: doc.TypeValue) -> model.Expr:
+    """The bits of P4_14's variable-length field, from fields of the same header, which lie in the packet in front of it."""
+    where = f"length of header type {header_type.name!r}"
+    names = tuple(model.ActionParam(field.name, field.width) for field in header_type.fields)
+    expr = operands.expr(where, expression, names)
+    return _ahead(where, header_type, expr)
+
+
+def _ahead(where: str, header_type: model.HeaderType, expr: model.Expr) -> model.Expr:
+    """`expr` with the fields read from the packet, as the header is not extracted yet."""
+    match expr:
+        case model.Param(index, width):
+            before = header_type.fields[:index]
+            field = header_type.fields[index]
+            if field.varlen or any(other.varlen for other in before) or field.signed:
+                raise JsonError(where, f"field {field.name!r} cannot tell the length: it is not in front of it")
+            return model.Lookahead(sum(other.width for other in before), width)
+        case model.Unary(op, operand):
+            return model.Unary(op, _ahead(where, header_type, operand))
+        case model.Binary(op, left, right):
+            return model.Binary(op, _ahead(where, header_type, left), _ahead(where, header_type, right))
+        case model.Ternary(cond, left, right):
+            parts = [_ahead(where, header_type, part) for part in (cond, left, right)]
+            return model.Ternary(*parts)
+        case model.Const() | model.BoolConst():
+            return expr
+    raise JsonError(where, "it uses more than constants and fields of the header")
 
 
 def _headers(
@@ -328,8 +358,11 @@ def _checksums(
     checksums: list[model.Checksum] = []
     for item in document.checksums:
         where = f"checksum {item.name!r}"
+        if item.type == "ipv4":
+            checksums.append(_ipv4_checksum(where, item, operands, calculations))
+            continue
         if item.type != "generic":
-            raise JsonError(where, f"type {item.type!r} is not supported, 'generic' is")
+            raise JsonError(where, f"type {item.type!r} is not supported, 'generic' and 'ipv4' are")
         if item.calculation not in calculations:
             raise JsonError(where, f"unknown calculation {item.calculation!r}")
         cond = operands.boolean(where, item.if_cond, ()) if item.if_cond is not None else None
@@ -340,6 +373,23 @@ def _checksums(
             )
         )
     return tuple(checksums)
+
+
+def _ipv4_checksum(
+    where: str, item: doc.ChecksumDoc, operands: Operands, calculations: dict[str, model.Calculation]
+) -> model.Checksum:
+    """A checksum of the older kind: over all of its header but for itself."""
+    target = field_of(operands.headers, where, item.target[0], item.target[1])
+    if target.decl.width != 16:
+        raise JsonError(where, f"its target has {target.decl.width} bits, not 16")
+    name = f"checksum {item.name}"
+    inputs = tuple(
+        model.Const(0, 16) if field.name == target.decl.name else model.FieldRef(target.header, field)
+        for field in operands.headers[target.header].type.fields
+    )
+    calculations[name] = model.Calculation(name, "csum16", inputs)
+    cond = model.Unary("valid", model.HeaderRef(target.header))
+    return model.Checksum(item.name, target, name, item.update, item.verify, cond, source_of(item.source_info))
 
 
 def _parser(

@@ -36,11 +36,10 @@ class FieldDecl:
 
 @dataclass(frozen=True, slots=True)
 class HeaderType:
-    """The fields in order; `length` is the length expression of a P4_14 variable-length header, else None."""
+    """The fields in order."""
 
     name: str
     fields: tuple[FieldDecl, ...]
-    length: Expr | None = None
 
     def field(self, name: str) -> FieldDecl | None:
         return next((field for field in self.fields if field.name == name), None)
@@ -154,6 +153,13 @@ class UnionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class UnionStackRef:
+    """A stack of header unions."""
+
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
 class StackElement:
     """`stack[index]`, with an index known only at run time."""
 
@@ -215,6 +221,7 @@ Expr = (
     | HeaderRef
     | StackRef
     | UnionRef
+    | UnionStackRef
     | StackElement
     | ElementField
     | RegisterRef

@@ -60,13 +60,15 @@ class Operands:
         self.stacks = stacks
         self.unions = unions
         self.union_members: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.union_stacks: set[str] = set()
+        self.lengths: dict[str, model.Expr] = {}  # of the variable-length field of P4_14's header types
         self.registers: set[str] = set()
         self.objects: dict[str, set[str]] = {}
 
     # -- kinds
 
     def kind(self, expr: model.Expr) -> str:
-        """What an expression yields: "data", "bool", "header", "stack" or "union"."""
+        """What an expression yields: "data", "bool", "header", "stack", "union" or "union stack"."""
         match expr:
             case model.BoolConst():
                 return "bool"
@@ -76,6 +78,8 @@ class Operands:
                 return "stack"
             case model.UnionRef():
                 return "union"
+            case model.UnionStackRef():
+                return "union stack"
             case model.Unary(op, _):
                 return "bool" if op in ("not", "valid", "valid_union", "d2b") else "data"
             case model.Binary(op, _, _):
@@ -164,6 +168,10 @@ class Operands:
                 if not isinstance(value, str) or value not in self.unions:
                     raise JsonError(where, f"unknown header union {value!r}")
                 return model.UnionRef(value)
+            case "header_union_stack":
+                if not isinstance(value, str) or value not in self.union_stacks:
+                    raise JsonError(where, f"unknown header union stack {value!r}")
+                return model.UnionStackRef(value)
             case "stack_field":
                 stack, field = self._pair(where, operand)
                 return model.StackFieldRef(stack, self._stack_field(where, stack, field))
@@ -344,7 +352,14 @@ class Operands:
                 return model.ExtractUnionStack(first.value[0], headers, bits)
             return model.ExtractVarlen(first.value, first.type == "stack", bits)
         if header_type.varlen is not None:
-            raise JsonError(where, f"header type {header_type.name!r} has a variable-length field: needs 'extract_VL'")
+            if header_type.name not in self.lengths:
+                raise JsonError(
+                    where, f"header type {header_type.name!r} has a variable-length field: needs 'extract_VL'"
+                )
+            length = self.lengths[header_type.name]
+            if first.type == "union_stack":
+                return model.ExtractUnionStack(first.value[0], headers, length)
+            return model.ExtractVarlen(first.value, first.type == "stack", length)
         if first.type == "union_stack":
             return model.ExtractUnionStack(first.value[0], headers)
         return model.ExtractStack(first.value) if first.type == "stack" else model.Extract(first.value)

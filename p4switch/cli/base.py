@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from p4switch.cli.errors import CommandError
 from p4switch.cli.program import Program
-from p4switch.thrift.connection import ThriftClient
+from p4switch.thrift.client import ThriftClient
 from p4switch.thrift.protocol import ApplicationError, ThriftError
 
 C = TypeVar("C", bound="Commands")

@@ -13,7 +13,7 @@ from p4switch.cli.errors import CommandError
 from p4switch.cli.profiles import ProfileCommands
 from p4switch.cli.program import Program, read_program
 from p4switch.cli.switch import SwitchCommands
-from p4switch.thrift.connection import ThriftClient
+from p4switch.thrift.client import ThriftClient
 from p4switch.thrift.protocol import ApplicationError, ProtocolError
 
 EXIT_FAILED = 1

@@ -273,7 +273,7 @@ class Expressions:
         if op in ("/", "%"):
             other = range_of(right)
             if bounds[0] < 0 or other[0] < 0:
-                raise self.unsupported(f"{op!r} of signed values")
+                return self._signed_division(expr, max(signed_bits(bounds), signed_bits(other)), low, count)
             width = max(bounds[1].bit_length(), other[1].bit_length())
             if width <= 64:
                 divisor = self.out.hoist(("divisor", id(expr)), "uint64_t", self.bits(right, 0, 64))
@@ -282,7 +282,7 @@ class Expressions:
                 divisor = self.out.hoist(("divisor", id(expr)), "kv_u128", self.u128(right, 128))
                 value = f"({divisor} ? {self.u128(left, 128)} {op} {divisor} : 0)"
                 return Term(f"(uint64_t)({value} >> {min(low, 127)})", count == 64)
-            raise self.unsupported(f"{op!r} on {width} bits")
+            return self._words(self._wide_division(expr, width), 0, limbs(width) * 64, low, count)
         width = self._constant(right)
         least, most = (-(1 << (width - 1)), ones(width - 1)) if op == "sat_cast" else (0, ones(width))
         if max(signed_bits(bounds), width + 1) > 128:
@@ -291,6 +291,28 @@ class Expressions:
         high_text, low_text = _i128(most), _i128(least)
         clamped = f"({value} > {high_text} ? {high_text} : {value} < {low_text} ? {low_text} : {value})"
         return Term(f"(uint64_t)({clamped} >> {min(low, 127)})", count == 64)
+
+    def _signed_division(self, expr: model.Binary, width: int, low: int, count: int) -> Term:
+        """Rounded towards zero, as C and BMv2 do it; the remainder has the sign of the dividend."""
+        if width > 128:
+            raise self.unsupported(f"{expr.op!r} of signed values of {width} bits")
+        divisor = self.out.hoist(("divisor", id(expr)), "kv_i128", f"(kv_i128){self.u128(expr.right, 128)}")
+        # Minus one apart: the least value divided by it would overflow.
+        minus_one = f"-(kv_u128){self.u128(expr.left, 128)}" if expr.op == "/" else "(kv_u128)0"
+        value = (
+            f"({divisor} == 0 ? (kv_u128)0 : {divisor} == -1 ? {minus_one} : "
+            f"(kv_u128)((kv_i128){self.u128(expr.left, 128)} {expr.op} {divisor}))"
+        )
+        return Term(f"(uint64_t)((kv_i128){value} >> {min(low, 127)})", count == 64)
+
+    def _wide_division(self, expr: model.Binary, width: int) -> str:
+        """An array of words with the quotient or the remainder."""
+        dividend, divisor = self.array(expr.left, limbs(width) * 64), self.array(expr.right, limbs(width) * 64)
+        names = [self.out.fresh(), self.out.fresh()]
+        for name in names:
+            self.out.line(f"uint64_t {name}[{limbs(width)}];")
+        self.out.line(f"kv_wide_divide({names[0]}, {names[1]}, {dividend}, {divisor}, {limbs(width)});")
+        return names[0] if expr.op == "/" else names[1]
 
     def _precision(self, bounds: tuple[int, int]) -> int:
         width = signed_bits(bounds)

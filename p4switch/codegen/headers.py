@@ -146,10 +146,11 @@ def _unsigned(ref: model.FieldRef) -> model.FieldRef:
 
 def store(code: Expressions, path: str, decl: model.FieldDecl, value: model.Expr) -> None:
     """Assigns to a field what fits of `value`."""
-    if decl.varlen or decl.saturating:
-        kind = "variable-length" if decl.varlen else "saturating"
-        raise code.unsupported(f"assignment to the {kind} field {decl.name!r}")
+    if decl.varlen:
+        raise code.unsupported(f"assignment to the variable-length field {decl.name!r}")
     width = decl.width
+    if decl.saturating:  # what does not fit becomes the nearest value that does
+        value = model.Binary("sat_cast" if decl.signed else "usat_cast", value, model.Const(width))
     if width <= 64:
         code.out.line(f"{path} = {_fit(code.term(value, 0, width), width)};")
     elif width <= 128:

@@ -164,11 +164,13 @@ class ParserCode:
         out = self.out
         varlen = header_type.varlen
         assert varlen is not None
+        fixed = header_type.fixed_bits // 8
+        with out.block(f"if (left < {fixed})"):
+            self._error("PacketTooShort")
         length = out.temp("uint32_t", f"(uint32_t){code.bits(bits, 0, 32)}")
         with out.block(f"if ({length} % 8)"):
             self._error("ParserInvalidArgument")
-        fixed = header_type.fixed_bits // 8
-        with out.block(f"if (left < {fixed} || left - {fixed} < {length} / 8)"):
+        with out.block(f"if (left - {fixed} < {length} / 8)"):
             self._error("PacketTooShort")
         with out.block(f"if ({length} > {varlen.width})"):
             self._error("HeaderTooShort")
@@ -213,22 +215,18 @@ class ParserCode:
 
     def _value_set(self, state: model.ParseState, case: model.Case, widths: list[int], keys: list[list[str]]) -> str:
         assert case.value_set is not None
-        if case.mask is not None and case.mask != _full_mask(widths):
-            raise UnsupportedError(f"parser state {state.name!r}", "a value set with a mask is not supported")
         number = list(self.program.value_sets).index(case.value_set)
         size = sum((width + 7) // 8 for width in widths)
         name = self.out.fresh()
         parts: list[str] = []
+        masks = iter(case.mask if case.mask is not None else b"\xff" * size)  # of the key, which must then be a member
         for width, words in zip(widths, keys, strict=True):
             for byte in range((width + 7) // 8 - 1, -1, -1):
-                shift = byte % 8 * 8
-                parts.append(f"(uint8_t)({words[byte // 8]} >> {shift})")
+                shift, mask = byte % 8 * 8, next(masks)
+                text = f"(uint8_t)({words[byte // 8]} >> {shift})"
+                parts.append(text if mask == 0xFF else f"{text} & {mask:#x}")
         self.out.line(f"const uint8_t {name}[{size}] = {{{', '.join(parts)}}};")
         return f"kv_value_set_contains(&ctx->pipeline->value_sets[{number}], {name}, {size})"
-
-
-def _full_mask(widths: list[int]) -> bytes:
-    return b"".join(ones(width).to_bytes((width + 7) // 8, "big") for width in widths)
 
 
 def _match(case: model.Case, widths: list[int], keys: list[list[str]]) -> str:

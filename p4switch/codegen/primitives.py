@@ -102,7 +102,7 @@ def _data(place: Place, primitive: model.Primitive, index: int) -> model.Expr:
         return model.Const(int(arg.value))
     if is_boolean(arg):
         return model.Unary("b2d", arg)
-    if isinstance(arg, model.HeaderRef | model.StackRef | model.UnionRef | model.StackElement):
+    if isinstance(arg, model.HeaderRef | model.StackRef | model.UnionRef | model.UnionStackRef | model.StackElement):
         raise _bad(place, primitive, index, "a value")
     return arg
 
@@ -151,6 +151,10 @@ def _assign_c(place: Place, code: Expressions, primitive: model.Primitive, index
         raise _bad(place, primitive, index, "a field")
     path = f"{code.layout.header(arg.header)}.{code.layout.field(place.program.headers[arg.header].type, arg.decl)}"
     width = arg.decl.width
+    if arg.decl.saturating and width < 64:
+        most = (1 << (width - 1 if arg.decl.signed else width)) - 1
+        value = code.out.temp("uint64_t", text)
+        text = f"({value} < {most:#x}ull ? {value} : {most:#x}ull)"
     if width > 128:
         code.out.line(f"memset({path}, 0, sizeof {path});")
         code.out.line(f"{path}[0] = {text};")
@@ -308,6 +312,9 @@ def _gen_remove_header(place: Place, code: Expressions, primitive: model.Primiti
 @_primitive("push", "pop", args=2)
 def _gen_shift_stack(place: Place, code: Expressions, primitive: model.Primitive) -> None:
     arg = primitive.args[0]
+    if isinstance(arg, model.UnionStackRef):
+        _shift_union_stack(place, code, primitive, arg.stack)
+        return
     if not isinstance(arg, model.StackRef):
         raise _bad(place, primitive, 0, "a header stack")
     stack = place.program.stacks[arg.stack]
@@ -324,6 +331,41 @@ def _gen_shift_stack(place: Place, code: Expressions, primitive: model.Primitive
         first, last = f"{size} - {count}", str(size)
     code.out.line(f"for (uint64_t i = {first}; i < {last}; i++)")
     code.out.line(f"    {path}[i].valid = 0;")
+
+
+def _shift_union_stack(place: Place, code: Expressions, primitive: model.Primitive, name: str) -> None:
+    """By one element at a time: the unions of a stack are headers of their own, which no memmove reaches."""
+    unions = [place.program.unions[union].headers for union in place.program.union_stacks[name].unions]
+    size, following = len(unions), code.layout.next_index(name)
+    count = code.out.temp("uint64_t", code.word(_data(place, primitive, 1)))
+    with code.out.block(f"for (uint64_t i = 0; i < {count} && i < {size}; i++)"):
+        order = range(size - 1, 0, -1) if primitive.op == "push" else range(size - 1)
+        step = -1 if primitive.op == "push" else 1
+        if primitive.op == "push":
+            code.out.line(f"{following} += {following} < {size};")
+        else:
+            code.out.line(f"{following} -= {following} > 0;")
+        for index in order:
+            for target, source in zip(unions[index], unions[index + step], strict=True):
+                code.out.line(f"{code.layout.header(target)} = {code.layout.header(source)};")
+        for header in unions[0 if primitive.op == "push" else size - 1]:
+            code.out.line(f"{code.layout.header(header)}.valid = 0;")
+
+
+@_primitive("assign_union_stack", "assign_header_union_stack", args=2)
+def _gen_assign_union_stack(place: Place, code: Expressions, primitive: model.Primitive) -> None:
+    target, source = primitive.args
+    if not isinstance(target, model.UnionStackRef) or not isinstance(source, model.UnionStackRef):
+        raise _bad(place, primitive, 0, "a header union stack")
+    to, origin = place.program.union_stacks[target.stack], place.program.union_stacks[source.stack]
+    if len(to.unions) != len(origin.unions):
+        raise _bad(place, primitive, 1, "a header union stack of the same size")
+    code.out.line(f"{code.layout.next_index(to.name)} = {code.layout.next_index(origin.name)};")
+    for to_union, from_union in zip(to.unions, origin.unions, strict=True):
+        headers = zip(place.program.unions[to_union].headers, place.program.unions[from_union].headers, strict=True)
+        for to_header, from_header in headers:
+            header_type = place.program.headers[to_header].type
+            _copy_header(code, header_type, code.layout.header(to_header), code.layout.header(from_header))
 
 
 # -- what becomes of the packet

@@ -68,9 +68,14 @@ def _binary(op: str, left: Range, right: Range) -> Range:
             corners = [a * b for a in left for b in right]
             return min(corners), max(corners)
         case "/":
-            return 0, max(high, 0)
+            if low >= 0 and right[0] >= 0:
+                return 0, high
+            most = max(-low, high, 0)
+            return -most, most
         case "%":
-            return 0, max(min(high, right[1] - 1), 0)
+            if low >= 0 and right[0] >= 0:
+                return 0, max(min(high, right[1] - 1), 0)
+            return min(low, 0), max(high, 0)
         case "&":
             if low >= 0 and right[0] >= 0:
                 return 0, min(high, right[1])

@@ -148,6 +148,39 @@ static inline void kv_wide_shr(uint64_t *r, const uint64_t *a, uint64_t by, unsi
     }
 }
 
+/* Quotient and remainder, a bit at a time; both are 0 if the divisor is. */
+static inline void kv_wide_divide(uint64_t *quotient, uint64_t *rest, const uint64_t *a, const uint64_t *b, unsigned n)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < n; i++) {
+        quotient[i] = rest[i] = 0;
+        any |= b[i];
+    }
+    for (unsigned bit = any ? n * 64 : 0; bit-- > 0;) {
+        uint64_t carry = rest[n - 1] >> 63; /* into the bit above the top word */
+        for (unsigned i = n; i-- > 1;)
+            rest[i] = rest[i] << 1 | rest[i - 1] >> 63;
+        rest[0] = rest[0] << 1 | (a[bit / 64] >> bit % 64 & 1);
+        bool fits = carry;
+        for (unsigned i = n; !fits && i-- > 0;) {
+            if (rest[i] != b[i]) {
+                fits = rest[i] > b[i];
+                break;
+            }
+            fits = i == 0;
+        }
+        if (!fits)
+            continue;
+        uint64_t borrow = 0;
+        for (unsigned i = 0; i < n; i++) {
+            kv_u128 difference = (kv_u128)rest[i] - b[i] - borrow;
+            rest[i] = (uint64_t)difference;
+            borrow = (uint64_t)(difference >> 64) & 1;
+        }
+        quotient[bit / 64] |= 1ull << bit % 64;
+    }
+}
+
 /* -1, 0 or 1; the top word is compared as a signed number if `is_signed`. */
 static inline int kv_wide_compare(const uint64_t *a, const uint64_t *b, unsigned n, bool is_signed)
 {

@@ -169,35 +169,35 @@ class InvalidMirroringOperation(ThriftError):
 # -- structs
 
 
-@dataclass(slots=True)
+@dataclass
 class ExactParam:
     key: bytes = b""
 
 
-@dataclass(slots=True)
+@dataclass
 class LpmParam:
     key: bytes = b""
     prefix_length: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class TernaryParam:
     key: bytes = b""
     mask: bytes = b""
 
 
-@dataclass(slots=True)
+@dataclass
 class ValidParam:
     key: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class RangeParam:
     start: bytes = b""
     end_: bytes = b""
 
 
-@dataclass(slots=True)
+@dataclass
 class MatchParam:
     """One field of a match key: `type` says which of the others is set."""
 
@@ -209,26 +209,26 @@ class MatchParam:
     range: RangeParam | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class AddEntryOptions:
     """`priority`: the lower number wins; -1 where a table has none."""
 
     priority: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class CounterValue:
     bytes: int = 0
     packets: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class MeterRate:
     units_per_micros: float = 0.0
     burst_size: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class PortInfo:
     port_num: int = 0
     iface_name: str = ""
@@ -236,7 +236,7 @@ class PortInfo:
     extra: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass
 class CrcConfig:
     polynomial: int = 0
     initial_remainder: int = 0
@@ -245,7 +245,7 @@ class CrcConfig:
     remainder_reflected: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class ActionEntry:
     action_type: int = 0
     action_name: str | None = None
@@ -254,13 +254,13 @@ class ActionEntry:
     grp_handle: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class EntryLife:
     timeout_ms: int = 0
     time_since_hit_ms: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class MtEntry:
     match_key: list[MatchParam] = field(default_factory=list)
     options: AddEntryOptions = field(default_factory=AddEntryOptions)
@@ -269,20 +269,20 @@ class MtEntry:
     life: EntryLife | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class Member:
     mbr_handle: int = 0
     action_name: str = ""
     action_data: list[bytes] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class Group:
     grp_handle: int = 0
     mbr_handles: list[int] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class SwitchConfig:
     device_id: int = 0
     thrift_port: int = 0
@@ -291,7 +291,7 @@ class SwitchConfig:
     debugger_socket: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class MirroringSession:
     port: int | None = None
     mgid: int | None = None

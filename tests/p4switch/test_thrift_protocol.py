@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4switch.thrift import protocol
-from p4switch.thrift.connection import ThriftClient, ThriftServer
+from p4switch.thrift.client import ThriftClient
+from p4switch.thrift.connection import ThriftServer
 from p4switch.thrift.protocol import (
     BINARY,
     BOOL,
