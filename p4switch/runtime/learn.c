@@ -133,7 +133,8 @@ static void drop_sent(struct kv_learn *learn, struct sent_list *list)
 static bool keep_sent(struct kv_learn *learn, uint64_t now_ns)
 {
     if (learn->first_sent + learn->sent_count == learn->sent_room) {
-        memmove(learn->sent, learn->sent + learn->first_sent, learn->sent_count * sizeof *learn->sent);
+        if (learn->first_sent)
+            memmove(learn->sent, learn->sent + learn->first_sent, learn->sent_count * sizeof *learn->sent);
         learn->first_sent = 0;
         if (learn->sent_count * 2 >= learn->sent_room) {
             uint32_t room = learn->sent_room ? learn->sent_room * 2 : 16;
