@@ -370,8 +370,7 @@ class TableEntryHandler:
         if not len(message.match) and self._read_natively(table, message, emit, details):
             return
         if len(message.match):
-            entry = self._read_one(table, message)
-            entries = [] if entry is None else [entry]
+            entries = self._read_key(table, message)
         else:
             entries = self._dataplane.read_entries(table.name)
             if message.priority:
@@ -408,17 +407,19 @@ class TableEntryHandler:
             emit(chunk)
         return True
 
-    def _read_one(self, table: Table, message: p4r.TableEntry) -> Entry | None:
-        """The entry with exactly this key; an unset priority stands for any."""
+    def _read_key(self, table: Table, message: p4r.TableEntry) -> Iterable[Entry]:
+        """The entry with exactly this key; an unset priority stands for any, so that there may be several."""
         if not table.match.knows(message.match):
-            return None
+            return []
         if message.priority or not table.match.has_priority:
-            return self._dataplane.read_entry(table.name, table.match.encode(message.match, message.priority))
+            entry = self._dataplane.read_entry(table.name, table.match.encode(message.match, message.priority))
+            return [] if entry is None else [entry]
         wanted = table.match.encode(message.match, 1)
-        for entry in self._dataplane.read_entries(table.name):
-            if (entry.match.value, entry.match.mask) == (wanted.value, wanted.mask):
-                return entry
-        return None
+        return [
+            entry
+            for entry in self._dataplane.read_entries(table.name)
+            if (entry.match.value, entry.match.mask) == (wanted.value, wanted.mask)
+        ]
 
     @staticmethod
     def _filtered_action(table: Table, message: p4r.TableEntry) -> ActionPlan | None:

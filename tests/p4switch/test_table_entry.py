@@ -332,6 +332,10 @@ def test_reads_filter(switch: Harness) -> None:
     assert read(action=p4r.TableAction(action=p4r.Action(action_id=ACTION_ID["only_entry"]))) == [third]
     assert read(match=first.match, priority=5) == [first]
     assert read(match=first.match, priority=6) == []
+    again = acl_entry(8)
+    switch.insert(table(again))
+    assert read(match=first.match) == in_order([first, again])
+    switch.delete(table(again))
     everything = switch.read(table(p4r.TableEntry()))
     assert len(everything) == 3 + 1 + 2, "all tables, constant ones included, default entries excluded"
 
