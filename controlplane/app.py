@@ -16,7 +16,7 @@ from controlplane.kube.apiserver import ApiServerSource, ClusterAccessError
 from controlplane.kube.events import EventRecorder
 from controlplane.kube.folder import FolderSource
 from controlplane.kube.store import Store
-from controlplane.logs import set_up_logging
+from controlplane.logs import ProgressBar, set_up_logging
 from controlplane.metrics import Metrics
 from controlplane.options import ControllerOptions, LogFormat, OptionsError, host_port
 from controlplane.p4rt.session import SessionError, Target, Tls
@@ -168,6 +168,7 @@ async def _run(options: ControllerOptions) -> int:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
             loop.add_signal_handler(number, stop.set)
     controller = Controller(options)
+    controller.reconciler.show_progress(ProgressBar())
     return await controller.run(stop)
 
 

@@ -8,6 +8,9 @@ import os
 import sys
 from typing import TextIO
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
 from controlplane.options import LogFormat
 
 
@@ -29,6 +32,41 @@ class _JsonFormatter(logging.Formatter):
                 "message": record.getMessage(),
             }
         )
+
+
+class ProgressBar:
+    """A bar on a terminal for synchronizations that take a while; nothing where there is none, and nothing for short ones."""
+
+    _LEAST = 2000
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._what = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what == "done":
+            self._end()
+            return
+        if total < self._LEAST or not self._console.is_terminal:
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                console=self._console, transient=True,
+            )  # fmt: skip
+            self._bar.start()
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task, self._what = self._bar.add_task(what, total=total), what
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
 
 
 def set_up_logging(log_format: LogFormat, level: str, stream: TextIO | None = None) -> None:

@@ -27,6 +27,9 @@ class Metrics:
             "kulvert_entries", "Entries in a table or action profile.", ["table"], registry=self.registry
         )
         self.capacity = Gauge("kulvert_capacity", "Its size in the P4Info.", ["table"], registry=self.registry)
+        self.pending = Gauge(
+            "kulvert_pending_changes", "Objects that have changed and were not looked at yet.", registry=self.registry
+        )
         self.problems = Gauge("kulvert_problems", "Objects' problems at present.", registry=self.registry)
         self.primary = Gauge("kulvert_primary", "1 while this controller is primary.", registry=self.registry)
         self.connects = Counter("kulvert_switch_sessions_total", "Sessions with the switch.", registry=self.registry)

@@ -43,6 +43,10 @@ _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 """Seconds until what the switch refused is tried again."""
 
 
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it, of how much."""
+
+
 class LastSync(msgspec.Struct, frozen=True):
     """The last synchronization that wrote something or compared everything. `at` is of `time.time`."""
 
@@ -85,6 +89,7 @@ class Reconciler:
         self.is_primary = False
         self.last_sync: LastSync | None = None
         self.health_checks = HealthCheckServers()
+        self.on_progress: Progress = lambda what, done, total: None
         self.on_problems: Callable[[list[tuple[ObjectRef, str]]], None] = lambda problems: None
         """Told of what has become wrong."""
 
@@ -92,6 +97,10 @@ class Reconciler:
         """Set while the switch holds all that could be written of what was known."""
 
     # -- for others
+
+    def show_progress(self, progress: Progress) -> None:
+        """Have `progress` told how far a synchronization is."""
+        self.on_progress = self.synchronizer.on_progress = progress
 
     def set_attachments(self, attachments: Attachments) -> None:
         """Where the ports lead from now on."""
@@ -247,11 +256,15 @@ class Reconciler:
             self._woken.clear()
             if self._attachments is not None:
                 self.derivation.set_attachments(self._attachments)
-        for number, ref in enumerate(self._changes.take()):
+        changed = self._changes.take()
+        for number, ref in enumerate(changed):
             self.derivation.apply(ref, self._store.get(ref))
             if number % 1000 == 999:
                 await asyncio.sleep(0)
+        started = self.derivation.engine.runs
         while not self.derivation.step(_SLICE):
+            done = self.derivation.engine.runs - started
+            self.on_progress("deriving", min(done, len(changed)), len(changed))
             await asyncio.sleep(0)
         if self.derivation.health_checks.has_changed:
             await self.health_checks.apply(self.derivation.health_checks.take())
@@ -264,6 +277,7 @@ class Reconciler:
         with self._span(f"synchronize {kind}"):
             written = await self.synchronizer.synchronize_all(session)
         seconds = time.monotonic() - started
+        self.on_progress("done", 0, 0)
         self._book(written, seconds, kind)
         if kind == "full" and self._store.get(self._node) is None:
             log.warning(
@@ -295,6 +309,7 @@ class Reconciler:
             if count:
                 self._metrics.updates.labels(name).inc(count)
         self._metrics.objects.set(len(self._store))
+        self._metrics.pending.set(len(self._changes))
         for table, entries, capacity in self.synchronizer.occupancy():
             self._metrics.entries.labels(table).set(entries)
             self._metrics.capacity.labels(table).set(capacity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -55,6 +55,9 @@ class Synchronizer:
         self._ledger = ledger
         self._order = Order(index)
         self._batch_size = batch_size
+        self.on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
+        """Told how far a synchronization is: what is being done, how much of it, of how much."""
+
         self._replacing = None if can_modify else Replacing(index)
         self._installed: dict[bytes, bytes] = {}
         self._counts: dict[int, int] = {}
@@ -241,7 +244,10 @@ class Synchronizer:
         await self._write_batches(updates, session, written)
 
     async def _write_batches(self, updates: list[Update], session: Session, written: Written) -> None:
+        done = 0
         for batch in sequence(updates, self._order, self._batch_size):
+            self.on_progress("writing", done, len(updates))
+            done += len(batch)
             admitted = [update for update in batch if self._admit(update)]
             if not admitted:
                 continue

@@ -23,7 +23,7 @@ from google.protobuf import text_format
 import controlplane.p4rt.connection as connection_module
 from controlplane.app import Controller, ControllerOptions, LogFormat, OptionsError, run
 from controlplane.attachments import AttachmentsError, parse_attachments
-from controlplane.logs import set_up_logging
+from controlplane.logs import ProgressBar, set_up_logging
 from tests.controlplane.cluster import NODE_NAME, pod_value, service_value, slice_value
 from tests.controlplane.fake_switch import FakeSwitch
 from tests.controlplane.pipeline import make_p4info
@@ -201,3 +201,19 @@ def test_json_log_lines_are_json() -> None:
     logging.getLogger("controlplane.x").info("two\nlines %d", 2)
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["message"] == "two\nlines 2"
+
+
+def test_long_work_shows_a_bar_on_a_terminal_and_nothing_elsewhere() -> None:
+    from rich.console import Console
+
+    shown = {}
+    for terminal in (True, False):
+        stream = StringIO()
+        bar = ProgressBar()
+        bar._console = Console(file=stream, force_terminal=terminal, width=80)
+        for done in (0, 2500, 5000):
+            bar("writing", done, 5000)
+        bar("done", 0, 0)
+        bar("writing", 1, 10)
+        shown[terminal] = stream.getvalue()
+    assert "writing" in shown[True] and "5000" in shown[True] and not shown[False]
