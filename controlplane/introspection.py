@@ -17,7 +17,9 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from controlplane.addresses import AddressError, format_address, parse_address
-from controlplane.desired.entities import describe
+from controlplane.desired.entities import ActionCall, Entity, TableEntry, describe
+from controlplane.desired.policy_set import POLICY_SET
+from controlplane.desired.symbols import PolicyId
 from controlplane.httpd import JSON, HttpServer, Request, Response
 from controlplane.kube.objects import Node, ObjectRef, Pod, Service
 from controlplane.kube.store import Store
@@ -92,10 +94,12 @@ class Explained(msgspec.Struct, frozen=True):
     Attributes:
         object: kind/namespace/name of the object that wants it; "" if nobody does.
         text: the entity in names.
+        policies: of a pod's entry, the policies in force for the pod in its direction.
     """
 
     object: str
     text: str
+    policies: tuple[str, ...] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -210,7 +214,19 @@ class Introspection:
         except PipelineMismatchError as error:
             return Explained("", str(error))
         source = self._reconciler.derivation.ledger.source(entity.key)
-        return Explained("" if source is None else str(source), describe(entity))
+        return Explained("" if source is None else str(source), describe(entity), self._policies(entity))
+
+    def _policies(self, entity: Entity) -> tuple[str, ...]:
+        """The policies that a pod's entry refers to by number."""
+        call = entity.action if isinstance(entity, TableEntry) else None
+        if not isinstance(call, ActionCall):
+            return ()
+        wanted = {param.value for param in call.params if isinstance(param.value, PolicyId)}
+        if not wanted:
+            return ()
+        sets = (found for _, found in self._reconciler.derivation.engine.values(POLICY_SET))
+        origins = {origin for found in sets if found is not None and found.id in wanted for origin in found.origins}
+        return tuple(map(str, sorted(origins)))
 
     async def _entities(self) -> AsyncIterator[bytes]:
         """Everything wanted, a line each. The ledger may change meanwhile: what comes then is not told of."""

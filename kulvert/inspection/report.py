@@ -52,6 +52,12 @@ def _verdict(trace: Trace) -> str:
         by = f"{step.table}: " + (f"{step.action}, {owner}" if step.entry is not None and owner else step.action)
         if step.entry is None:
             by += " because no entry matches"
+            table = "destination_pod_table" if step.table.startswith("ingress") else "source_pod_table"
+            policies = [
+                name for item in trace.steps if item.table == table and item.entry for name in item.entry.policies
+            ]
+            if step.table.endswith("_policy_table") and policies:
+                by += f"; the pod is isolated by {', '.join(policies)}"
     if trace.verdict == "forwarded":
         return f"forwarded to port {trace.egress_port}"
     tail = f" ({trace.explanation})" if trace.explanation else ""

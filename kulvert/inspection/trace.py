@@ -43,10 +43,11 @@ class Place(NamedTuple):
 
 
 class TracedEntry(msgspec.Struct, frozen=True):
-    """An entry that matched: in names, and whose it is ("" if nobody knows)."""
+    """An entry that matched: in names, whose it is ("" if nobody knows), and, of a pod's, the policies in force for the pod."""
 
     text: str
     object: str
+    policies: tuple[str, ...] = ()
 
 
 class TracedStep(msgspec.Struct, frozen=True):
@@ -368,7 +369,7 @@ def _explain(switch: Switch, controller: Controller | None, entities: list[p4r.E
     wires = [switch.codec.canonical(entity) for entity in entities]
     if controller is not None:
         found = controller.explain([wire.body for wire in wires if wire is not None])
-        return [TracedEntry(item.text, item.object) for item in found]
+        return [TracedEntry(item.text, item.object, item.policies) for item in found]
     from controlplane.desired.entities import describe
 
     texts = []

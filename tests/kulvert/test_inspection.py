@@ -140,6 +140,12 @@ def test_trace_says_what_decides_and_whose_it_is(
         assert (last[-1]["entry"] or {}).get("object") == owner
 
 
+def test_a_denial_names_the_policies_that_isolate_the_pod(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trace", "pod/shop/visitor", "pod/shop/db:8080", *node.arguments]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no entry matches; the pod is isolated by NetworkPolicy/shop/policy" in printed
+
+
 def test_trace_finds_the_service_port_by_name_and_both_families(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     _, traces = ask(node, capsys, "trace", "pod/shop/web", "svc/shop/web:dns")
     assert [item["protocol"] for item in traces] == ["udp", "udp"]
@@ -246,11 +252,11 @@ def test_trace_says_what_the_data_plane_does(
 
 
 def test_connections_come_in_pairs(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = packets.first_packet(
-        (MACS[1], GATEWAY), (parse_address("10.1.0.1"), parse_address("10.96.0.10")), "udp", (4242, 53)
-    )
-    node.dataplane.inject(1, frame)
+    ends = (parse_address("10.1.0.3"), parse_address("10.96.0.10"))
+    for client in range(4242, 4300):  # until one is sent to the endpoint that may be reached
+        if node.dataplane.inject(3, packets.first_packet((MACS[3], GATEWAY), ends, "udp", (client, 53))):
+            break
     _, found = ask(node, capsys, "connections", "--address", "10.96.0.10")
-    mine = [item for item in found if item["source"] == "10.1.0.1:4242"]
+    mine = [item for item in found if item["source"] == f"10.1.0.3:{client}"]
     assert len(mine) == 1
     assert (mine[0]["protocol"], mine[0]["destination"]) == ("udp", "10.96.0.10:53")
