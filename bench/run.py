@@ -1,6 +1,6 @@
 """Measure everything, beside p4c and BMv2 where they are on the PATH, and write bench/RESULTS.md.
 
-python -m bench.run [--only compile|packets|writes] [--output FILE]
+python -m bench.run [--only compile|packets|writes|control] [--output FILE]
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ import msgspec
 from rich.console import Console
 
 from bench.compile_time import RUNS, CompileTime, measure_compilers
+from bench.control_plane import CASES, STEADY_SECONDS
+from bench.control_plane import measure as measure_control
+from bench.control_plane import render as render_control
 from bench.p4runtime_writes import BATCH, WriteRate
 from bench.p4runtime_writes import FLOWS as FLOW_ENTRIES
 from bench.p4runtime_writes import measure as measure_writes
@@ -40,7 +43,7 @@ TARGET = "bmv2"
 def main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("compile", "packets", "writes"), help="measure only this")
+    parser.add_argument("--only", choices=("compile", "packets", "writes", "control"), help="measure only this")
     parser.add_argument("--output", type=Path, default=RESULTS, help="default: bench/RESULTS.md")
     arguments = parser.parse_args()
     console = Console(highlight=False)
@@ -55,6 +58,9 @@ def main() -> int:
             if arguments.only in (None, "writes"):
                 console.print("P4Runtime writes and reads")
                 sections.append(render_writes(measure_writes(WRITTEN_ENTRIES)))
+            if arguments.only in (None, "control"):
+                console.print("the controller")
+                sections.append(render_control([measure_control(case, STEADY_SECONDS) for case in CASES]))
     except BuildError as error:
         report(error.diagnostics)
         raise UserError(str(error)) from error
