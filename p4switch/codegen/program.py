@@ -12,6 +12,7 @@ from p4switch.codegen.headers import Piece, copy_field, emit_header, header_byte
 from p4switch.codegen.layout import Layout, Names, limbs, storage_bits
 from p4switch.codegen.parser import ParserCode
 from p4switch.codegen.primitives import Place, write_body
+from p4switch.codegen.state import is_parallel
 from p4switch.codegen.tables import TableCode
 from p4switch.codegen.writer import Writer, c_string
 
@@ -272,6 +273,7 @@ def _program(layout: Layout, out: Writer) -> None:
         for kind, (count, array) in counts.items():
             out.line(f".{kind}_count = {count}, .{kind}s = {array},")
         out.line(f".hash_count = {len(hashes_with_state(program))}, .hashes = kv_hashes,")
+        out.line(f".parallel = {str(is_parallel(program)).lower()}, .shared = &kv_shared,")
         out.line(".process = kv_process,")
     out.line(";")
 

@@ -64,17 +64,22 @@ class NativeDataplane(Outside):
         cpu_port: the port of packet-in and packet-out, or None.
         drop_port: the `egress_spec` that drops.
         log: called with the program's log messages.
+        workers: packet threads, if the program's state allows more than one (p4switch.codegen.state).
     """
 
     def __init__(
-        self, cpu_port: int | None = None, drop_port: int = DROP_PORT, log: Callable[[str], None] | None = None
+        self,
+        cpu_port: int | None = None,
+        drop_port: int = DROP_PORT,
+        log: Callable[[str], None] | None = None,
+        workers: int = 1,
     ) -> None:
         self._lib = lib.load_runtime(PROTOTYPES)
         self._cpu_port = cpu_port
         absent = 0xFFFFFFFF
         seed = int.from_bytes(os.urandom(8), "little")
         self._seed = seed
-        self._sw = self._lib.kv_switch_new(absent if cpu_port is None else cpu_port, drop_port, seed)
+        self._sw = self._lib.kv_switch_new(absent if cpu_port is None else cpu_port, drop_port, seed, workers)
         if not self._sw:
             raise DataplaneError(Status.RESOURCE_EXHAUSTED, "not enough memory for a switch")
         self._lock = threading.RLock()  # keeps the pipeline in place while a call uses it
@@ -619,16 +624,21 @@ class NativeDataplane(Outside):
         self._raise(code, "port", str(port), "frame")
         return list(lib.frames(records))
 
-    def bench(self, frames: Sequence[tuple[int, bytes]], rounds: int) -> tuple[float, int]:
-        """Processes `rounds` frames, (port, bytes) of `frames` in turn, in memory. Returns packets/s and how many left."""
+    def bench(self, frames: Sequence[tuple[int, bytes]], rounds: int, worker: int = 0) -> tuple[float, int]:
+        """Processes `rounds` frames, (port, bytes) of `frames` in turn, in memory. Returns packets/s and how many left.
+
+        Calls for several workers may run at the same time, each in a thread of its own.
+        """
         lengths = (c.c_uint32 * len(frames))(*(len(frame) for _, frame in frames))
         ports = (c.c_uint32 * len(frames))(*(port for port, _ in frames))
         emitted = c.c_uint64()
         data = b"".join(frame for _, frame in frames)
         with self._running():
             nanoseconds = self._lib.kv_switch_bench(
-                self._sw, data, lengths, ports, len(frames), rounds, c.byref(emitted)
+                self._sw, worker, data, lengths, ports, len(frames), rounds, c.byref(emitted)
             )
+        if nanoseconds == 0:
+            raise DataplaneError(Status.FAILED_PRECONDITION, f"this program does not run on {worker + 1} threads")
         return rounds * 1e9 / max(1, nanoseconds), emitted.value
 
     def _start(self, name: str, run: Callable[[], None]) -> None:

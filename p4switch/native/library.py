@@ -89,7 +89,7 @@ _METER = c.POINTER(MeterConfigStruct)
 _KEY = (_STR, _STR, _I32)
 
 _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
-    "kv_switch_new": (_SW, (_U32, _U32, _U64)),
+    "kv_switch_new": (_SW, (_U32, _U32, _U64, _U32)),
     "kv_switch_set_log": (None, (_SW, LogFunction)),
     "kv_switch_elapsed_us": (_U64, (_SW,)),
     "kv_switch_stop": (None, (_SW,)),
@@ -132,7 +132,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_thaw": (None, (_SW,)),
     "kv_switch_clone_session": (_INT, (_SW, _U32, c.POINTER(ReplicaStruct), _U32, _U32, _U32)),
     "kv_switch_inject": (_INT, (_SW, _U32, _STR, _U32, *_OUT)),
-    "kv_switch_bench": (_U64, (_SW, _STR, c.POINTER(_U32), c.POINTER(_U32), _U32, _U64, c.POINTER(_U64))),
+    "kv_switch_bench": (_U64, (_SW, _U32, _STR, c.POINTER(_U32), c.POINTER(_U32), _U32, _U64, c.POINTER(_U64))),
     "kv_switch_next_packet_in": (_INT, (_SW, _U32, c.POINTER(U8P), c.POINTER(_U32))),
     "kv_switch_next_digest": (
         _INT,

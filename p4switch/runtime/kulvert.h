@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 5
+#define KV_ABI 6
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -132,6 +132,8 @@ struct kv_program {
     const struct kv_value_set_spec *value_sets;
     const struct kv_digest_spec *digests;
     const struct kv_hash_spec *hashes;
+    bool parallel; /* its state lets several packet threads run it at once */
+    bool *shared;  /* set while they do */
     void (*process)(struct kv_ctx *, struct kv_frame *);
 };
 

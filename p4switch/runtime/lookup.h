@@ -107,8 +107,16 @@ static inline struct kv_entry *kv_lookup_lpm(struct kv_table *table, const uint6
     return NULL;
 }
 
+/* Several packet threads run this program. */
+static bool kv_shared;
+
 static inline void kv_count(struct kv_counter *counter, uint64_t bytes)
 {
+    if (kv_shared) {
+        __atomic_fetch_add(&counter->packets, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&counter->bytes, bytes, __ATOMIC_RELAXED);
+        return;
+    }
     __atomic_store_n(&counter->packets, counter->packets + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&counter->bytes, counter->bytes + bytes, __ATOMIC_RELAXED);
 }

@@ -18,7 +18,7 @@ static void outside_changed(struct kv_switch *sw)
 /* Frames for port `number` wait for kv_switch_next_outside from now on; it receives through kv_switch_inject. */
 int kv_switch_attach(struct kv_switch *sw, uint32_t number)
 {
-    if (number >= KV_MAX_PORTS || number == sw->ctx.cpu_port)
+    if (number >= KV_MAX_PORTS || number == sw->cpu_port)
         return KV_INVALID_ARGUMENT;
     pthread_mutex_lock(&sw->writers);
     int status = sw->ports[number] || sw->outside_ports[number] ? KV_ALREADY_EXISTS : KV_OK;

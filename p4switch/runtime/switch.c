@@ -22,16 +22,28 @@ uint64_t kv_switch_now_us(const struct kv_switch *sw)
 
 /* -- turns */
 
+void kv_worker_enter(struct kv_worker *worker)
+{
+    __atomic_add_fetch(&worker->waiting, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&worker->packets);
+    __atomic_sub_fetch(&worker->waiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void kv_worker_leave(struct kv_worker *worker)
+{
+    pthread_mutex_unlock(&worker->packets);
+}
+
 void kv_enter(struct kv_switch *sw)
 {
-    __atomic_add_fetch(&sw->waiting, 1, __ATOMIC_SEQ_CST);
-    pthread_mutex_lock(&sw->packets);
-    __atomic_sub_fetch(&sw->waiting, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t w = 0; w < sw->worker_count; w++)
+        kv_worker_enter(&sw->workers[w]);
 }
 
 void kv_leave(struct kv_switch *sw)
 {
-    pthread_mutex_unlock(&sw->packets);
+    for (uint32_t w = sw->worker_count; w-- > 0;)
+        kv_worker_leave(&sw->workers[w]);
 }
 
 /* Frees what was unpublished, once no packet can still see it. */
@@ -39,8 +51,10 @@ void kv_reclaim(struct kv_switch *sw, bool all)
 {
     if (sw->garbage.count < (all ? 1u : 512u))
         return;
-    kv_enter(sw);
-    kv_leave(sw);
+    for (uint32_t w = 0; w < sw->worker_count; w++) {
+        kv_worker_enter(&sw->workers[w]);
+        kv_worker_leave(&sw->workers[w]);
+    }
     for (size_t i = 0; i < sw->garbage.count; i++)
         free(sw->garbage.items[i]);
     sw->garbage.count = 0;
@@ -124,47 +138,48 @@ static void queue_close(struct kv_queue *queue)
 
 static void *batch_alloc(struct kv_ctx *ctx, size_t size)
 {
-    struct kv_switch *sw = ctx->owner;
-    if (sw->block_count == sw->block_room) {
-        uint32_t room = sw->block_room ? sw->block_room * 2 : 64;
-        void **blocks = realloc(sw->blocks, room * sizeof *blocks);
+    struct kv_worker *worker = ctx->owner;
+    if (worker->block_count == worker->block_room) {
+        uint32_t room = worker->block_room ? worker->block_room * 2 : 64;
+        void **blocks = realloc(worker->blocks, room * sizeof *blocks);
         if (!blocks)
             return NULL;
-        sw->blocks = blocks;
-        sw->block_room = room;
+        worker->blocks = blocks;
+        worker->block_room = room;
     }
     void *block = malloc(size);
     if (block)
-        sw->blocks[sw->block_count++] = block;
+        worker->blocks[worker->block_count++] = block;
     return block;
 }
 
-static void capture(struct kv_switch *sw, uint32_t port, const uint8_t *data, uint32_t length)
+static void capture(struct kv_worker *worker, uint32_t port, const uint8_t *data, uint32_t length)
 {
-    size_t need = sw->captured_size + 8 + length;
-    if (need > sw->captured_room) {
+    size_t need = worker->captured_size + 8 + length;
+    if (need > worker->captured_room) {
         size_t room = need * 2;
-        uint8_t *captured = realloc(sw->captured, room);
+        uint8_t *captured = realloc(worker->captured, room);
         if (!captured)
             return;
-        sw->captured = captured;
-        sw->captured_room = room;
+        worker->captured = captured;
+        worker->captured_room = room;
     }
-    memcpy(sw->captured + sw->captured_size, &port, 4);
-    memcpy(sw->captured + sw->captured_size + 4, &length, 4);
-    memcpy(sw->captured + sw->captured_size + 8, data, length);
-    sw->captured_size = need;
+    memcpy(worker->captured + worker->captured_size, &port, 4);
+    memcpy(worker->captured + worker->captured_size + 4, &length, 4);
+    memcpy(worker->captured + worker->captured_size + 8, data, length);
+    worker->captured_size = need;
 }
 
 static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t length, struct kv_offload offload)
 {
-    struct kv_switch *sw = ctx->owner;
-    if (KV_UNLIKELY(sw->counting)) {
-        sw->counted++;
+    struct kv_worker *worker = ctx->owner;
+    struct kv_switch *sw = worker->sw;
+    if (KV_UNLIKELY(worker->counting)) {
+        worker->counted++;
         return;
     }
-    if (KV_UNLIKELY(sw->capturing)) {
-        capture(sw, port, data, length);
+    if (KV_UNLIKELY(worker->capturing)) {
+        capture(worker, port, data, length);
         return;
     }
     if (KV_UNLIKELY(sw->tapped))
@@ -177,97 +192,92 @@ static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t leng
         kv_queue_push(&sw->outside, port, data, length);
         return;
     }
-    if (sw->out_count == sw->out_room) {
-        uint32_t room = sw->out_room ? sw->out_room * 2 : 4 * KV_BATCH;
-        struct kv_outgoing *out = realloc(sw->out, room * sizeof *out);
+    if (worker->out_count == worker->out_room) {
+        uint32_t room = worker->out_room ? worker->out_room * 2 : 4 * KV_BATCH;
+        struct kv_outgoing *out = realloc(worker->out, room * sizeof *out);
         if (!out)
             return;
-        sw->out = out;
-        sw->out_room = room;
+        worker->out = out;
+        worker->out_room = room;
     }
-    sw->out[sw->out_count++] = (struct kv_outgoing){port, length, data, offload};
+    worker->out[worker->out_count++] = (struct kv_outgoing){port, length, data, offload};
 }
 
 static const struct kv_multicast_view *multicast(struct kv_ctx *ctx, uint32_t group)
 {
-    struct kv_switch *sw = ctx->owner;
+    struct kv_switch *sw = ((struct kv_worker *)ctx->owner)->sw;
     struct kv_multicast_group *found = group < KV_MULTICAST_GROUPS ? KV_LOAD(&sw->multicast[group]) : NULL;
     return found ? KV_LOAD(&found->current) : NULL;
 }
 
 static const struct kv_clone_session *clone_session(struct kv_ctx *ctx, uint32_t id)
 {
-    struct kv_switch *sw = ctx->owner;
+    struct kv_switch *sw = ((struct kv_worker *)ctx->owner)->sw;
     return id < KV_CLONE_SESSIONS ? KV_LOAD(&sw->clones[id]) : NULL;
 }
 
 static void digest(struct kv_ctx *ctx, uint32_t index, const uint8_t *sample)
 {
-    struct kv_switch *sw = ctx->owner;
+    struct kv_switch *sw = ((struct kv_worker *)ctx->owner)->sw;
     kv_learn_sample(&sw->learner, ctx->pipeline, index, sample);
 }
 
 static void log_text(struct kv_ctx *ctx, const char *text)
 {
-    struct kv_switch *sw = ctx->owner;
+    struct kv_switch *sw = ((struct kv_worker *)ctx->owner)->sw;
     if (sw->log)
         sw->log(text);
 }
 
 /* -- batches: the caller holds `packets` */
 
-void kv_batch_begin(struct kv_switch *sw)
+void kv_batch_begin(struct kv_worker *worker)
 {
-    sw->ctx.pipeline = KV_LOAD(&sw->pipeline);
-    sw->ctx.now_us = (kv_now_ns() - sw->started_ns) / 1000;
-    sw->out_count = 0;
+    worker->ctx.pipeline = KV_LOAD(&worker->sw->pipeline);
+    worker->ctx.now_us = (kv_now_ns() - worker->sw->started_ns) / 1000;
+    worker->out_count = 0;
 }
 
-void kv_batch_end(struct kv_switch *sw)
+void kv_batch_end(struct kv_worker *worker)
 {
-    if (sw->out_count)
-        kv_send_batch(sw);
-    for (uint32_t i = 0; i < sw->block_count; i++)
-        free(sw->blocks[i]);
-    sw->block_count = 0;
+    if (worker->out_count)
+        kv_send_batch(worker);
+    for (uint32_t i = 0; i < worker->block_count; i++)
+        free(worker->blocks[i]);
+    worker->block_count = 0;
 }
 
-void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame)
+void kv_process_frame(struct kv_worker *worker, struct kv_frame *frame)
 {
-    if (KV_UNLIKELY(sw->tapped) && !sw->capturing && !sw->counting)
-        kv_queue_push(&sw->taps, frame->port, frame->data, frame->length);
-    if (sw->ctx.pipeline)
-        sw->ctx.pipeline->program->process(&sw->ctx, frame);
+    if (KV_UNLIKELY(worker->sw->tapped) && !worker->capturing && !worker->counting)
+        kv_queue_push(&worker->sw->taps, frame->port, frame->data, frame->length);
+    if (worker->ctx.pipeline)
+        worker->ctx.pipeline->program->process(&worker->ctx, frame);
 }
 
 /* -- life */
 
-struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t seed)
+static void recursive_mutex(pthread_mutex_t *mutex)
 {
-    struct kv_switch *sw = calloc(1, sizeof *sw);
-    if (!sw)
-        return NULL;
     pthread_mutexattr_t recursive;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&sw->writers, &recursive);
-    pthread_mutex_init(&sw->packets, &recursive);
+    pthread_mutex_init(mutex, &recursive);
     pthread_mutexattr_destroy(&recursive);
-    sw->started_ns = kv_now_ns();
-    sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
-    sw->multicast = calloc(KV_MULTICAST_GROUPS, sizeof *sw->multicast);
-    sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
-    sw->outside_ports = calloc(KV_MAX_PORTS, sizeof *sw->outside_ports);
-    sw->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner) |
-                 kv_queue_init(&sw->outside, 65536) | kv_queue_init(&sw->taps, 65536);
-    if (!sw->ports || !sw->outside_ports || !sw->multicast || !sw->clones || sw->wake < 0 || status != KV_OK)
-        return NULL; /* the process is out of memory: it does not live to miss these */
-    sw->ctx = (struct kv_ctx){
-        .cpu_port = cpu_port,
-        .drop_port = drop_port,
-        .random = seed ^ sw->started_ns,
-        .owner = sw,
+}
+
+static bool worker_init(struct kv_switch *sw, uint32_t number, uint64_t seed)
+{
+    struct kv_worker *worker = &sw->workers[number];
+    worker->sw = sw;
+    worker->number = number;
+    worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    recursive_mutex(&worker->packets);
+    worker->ctx = (struct kv_ctx){
+        .cpu_port = sw->cpu_port,
+        .drop_port = sw->drop_port,
+        .random = seed ^ sw->started_ns ^ (number * 0x9e3779b97f4a7c15ull),
+        .owner = worker,
         .emit = emit,
         .alloc = batch_alloc,
         .multicast = multicast,
@@ -275,6 +285,35 @@ struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t 
         .digest = digest,
         .log = log_text,
     };
+    return worker->wake >= 0;
+}
+
+/* `workers`: the number of packet threads that a program may have whose state allows it. */
+struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t seed, uint32_t workers)
+{
+    struct kv_switch *sw = calloc(1, sizeof *sw);
+    if (!sw)
+        return NULL;
+    recursive_mutex(&sw->writers);
+    sw->started_ns = kv_now_ns();
+    sw->cpu_port = cpu_port;
+    sw->drop_port = drop_port;
+    sw->worker_count = workers < 1 ? 1 : workers < KV_MAX_WORKERS ? workers : KV_MAX_WORKERS;
+    sw->active = 1;
+    size_t size = (sw->worker_count * sizeof *sw->workers + 127) & ~(size_t)127;
+    sw->workers = aligned_alloc(128, size);
+    sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
+    sw->multicast = calloc(KV_MULTICAST_GROUPS, sizeof *sw->multicast);
+    sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
+    sw->outside_ports = calloc(KV_MAX_PORTS, sizeof *sw->outside_ports);
+    int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner) |
+                 kv_queue_init(&sw->outside, 65536) | kv_queue_init(&sw->taps, 65536);
+    if (!sw->workers || !sw->ports || !sw->outside_ports || !sw->multicast || !sw->clones || status != KV_OK)
+        return NULL; /* the process is out of memory: it does not live to miss these */
+    memset(sw->workers, 0, size);
+    for (uint32_t w = 0; w < sw->worker_count; w++)
+        if (!worker_init(sw, w, seed))
+            return NULL;
     return sw;
 }
 
@@ -309,31 +348,45 @@ void kv_switch_free(struct kv_switch *sw)
     kv_learner_free(&sw->learner);
     kv_queue_free(&sw->outside);
     kv_queue_free(&sw->taps);
-    close(sw->wake);
+    for (uint32_t w = 0; w < sw->worker_count; w++) {
+        close(sw->workers[w].wake);
+        free(sw->workers[w].out);
+        free(sw->workers[w].blocks);
+        free(sw->workers[w].large);
+        free(sw->workers[w].captured);
+        free(sw->workers[w].ctx.phv);
+    }
+    free(sw->workers);
     free(sw->ports);
     free(sw->outside_ports);
     free(sw->multicast);
     free(sw->clones);
     free(sw->garbage.items);
-    free(sw->out);
-    free(sw->blocks);
-    free(sw->buffers);
-    free(sw->captured);
-    free(sw->ctx.phv);
     free(sw);
 }
 
 /* Puts `pipeline` in place of the present one, which is freed. */
 int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
 {
-    void *phv = calloc(1, pipeline->program->phv_size + 64);
-    if (!phv)
+    void *phvs[KV_MAX_WORKERS] = {NULL};
+    bool complete = true;
+    for (uint32_t w = 0; w < sw->worker_count; w++)
+        complete = (phvs[w] = calloc(1, pipeline->program->phv_size + 64)) && complete;
+    if (!complete) {
+        for (uint32_t w = 0; w < sw->worker_count; w++)
+            free(phvs[w]);
         return KV_OUT_OF_MEMORY;
+    }
     pthread_mutex_lock(&sw->writers);
     kv_enter(sw);
     struct kv_pipeline *old = sw->pipeline;
-    void *old_phv = sw->ctx.phv;
-    sw->ctx.phv = phv;
+    for (uint32_t w = 0; w < sw->worker_count; w++) {
+        void *old_phv = sw->workers[w].ctx.phv;
+        sw->workers[w].ctx.phv = phvs[w];
+        phvs[w] = old_phv;
+    }
+    __atomic_store_n(&sw->active, pipeline->program->parallel ? sw->worker_count : 1, __ATOMIC_RELEASE);
+    *pipeline->program->shared = sw->active > 1;
     pthread_mutex_lock(&sw->learner.lock);
     kv_learner_clear(&sw->learner);
     KV_STORE(&sw->pipeline, pipeline);
@@ -342,7 +395,9 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
     kv_reclaim(sw, true);
     if (old)
         kv_pipeline_free(old);
-    free(old_phv);
+    for (uint32_t w = 0; w < sw->worker_count; w++)
+        free(phvs[w]);
+    kv_ports_wake(sw);
     pthread_mutex_unlock(&sw->writers);
     return KV_OK;
 }
@@ -941,64 +996,63 @@ static uint8_t *frame_buffer(const uint8_t *data, uint32_t length)
 int kv_switch_inject(struct kv_switch *sw, uint32_t port, const uint8_t *bytes, uint32_t length, uint8_t **data,
                      uint64_t *size)
 {
+    struct kv_worker *worker = &sw->workers[0];
     uint8_t *buffer = frame_buffer(bytes, length);
     if (!buffer)
         return KV_OUT_OF_MEMORY;
     struct kv_frame frame = {.data = buffer + KV_HEADROOM, .start = buffer, .length = length, .port = port};
-    kv_enter(sw);
-    kv_batch_begin(sw);
-    sw->capturing = data != NULL;
-    kv_process_frame(sw, &frame);
-    sw->capturing = false;
+    kv_worker_enter(worker);
+    kv_batch_begin(worker);
+    worker->capturing = data != NULL;
+    kv_process_frame(worker, &frame);
+    worker->capturing = false;
     if (data) {
-        *data = sw->captured;
-        *size = sw->captured_size;
-        sw->captured = NULL;
-        sw->captured_size = sw->captured_room = 0;
+        *data = worker->captured;
+        *size = worker->captured_size;
+        worker->captured = NULL;
+        worker->captured_size = worker->captured_room = 0;
     }
-    kv_batch_end(sw);
-    kv_leave(sw);
+    kv_batch_end(worker);
+    kv_worker_leave(worker);
     free(buffer);
     return KV_OK;
 }
 
-/* Processes `rounds` frames, taken in turn from `count` given ones (their `lengths` and `ports`; bytes one behind the other),
- * and counts what comes out. Returns the nanoseconds it took. */
-uint64_t kv_switch_bench(struct kv_switch *sw, const uint8_t *bytes, const uint32_t *lengths, const uint32_t *ports,
-                         uint32_t count, uint64_t rounds, uint64_t *emitted)
+/* Processes `rounds` frames on one worker, taken in turn from `count` given ones (their `lengths` and `ports`; bytes one behind
+ * the other), and counts what comes out. Returns the nanoseconds it took, 0 if there is no such worker for this program. */
+uint64_t kv_switch_bench(struct kv_switch *sw, uint32_t number, const uint8_t *bytes, const uint32_t *lengths,
+                         const uint32_t *ports, uint32_t count, uint64_t rounds, uint64_t *emitted)
 {
-    uint64_t total = 0, taken = 0;
-    for (uint32_t i = 0; i < count; i++)
-        total += lengths[i];
-    uint8_t *buffer = malloc(KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
+    uint64_t taken = 0, offset = 0;
+    uint32_t at = 0;
+    *emitted = 0;
+    if (number >= __atomic_load_n(&sw->active, __ATOMIC_ACQUIRE))
+        return 0;
+    struct kv_worker *worker = &sw->workers[number];
+    uint8_t *buffer = calloc(1, KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
     if (!buffer)
         return 0;
-    memset(buffer, 0, KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
-    *emitted = 0;
-    uint64_t offset = 0;
-    uint32_t at = 0;
     for (uint64_t done = 0; done < rounds;) {
-        kv_enter(sw);
+        kv_worker_enter(worker);
         uint64_t begin = kv_now_ns();
-        kv_batch_begin(sw);
-        sw->counting = true;
+        kv_batch_begin(worker);
+        worker->counting = true;
         for (unsigned i = 0; i < KV_BATCH && done < rounds; i++, done++) {
             memcpy(buffer + KV_HEADROOM, bytes + offset, lengths[at]);
             struct kv_frame frame = {
                 .data = buffer + KV_HEADROOM, .start = buffer, .length = lengths[at], .port = ports[at]};
-            kv_process_frame(sw, &frame);
+            kv_process_frame(worker, &frame);
             offset += lengths[at];
             if (++at == count)
                 at = 0, offset = 0;
         }
-        sw->counting = false;
-        *emitted += sw->counted;
-        sw->counted = 0;
-        kv_batch_end(sw);
+        worker->counting = false;
+        *emitted += worker->counted;
+        worker->counted = 0;
+        kv_batch_end(worker);
         taken += kv_now_ns() - begin;
-        kv_leave(sw);
+        kv_worker_leave(worker);
     }
-    (void)total;
     free(buffer);
     return taken;
 }

@@ -1,4 +1,4 @@
-/* A running switch: its pipeline, ports, packet thread and queues to the controller. */
+/* A running switch: its pipeline, ports, packet threads and queues to the controller. */
 #ifndef KV_SWITCH_H
 #define KV_SWITCH_H
 
@@ -6,8 +6,9 @@
 #include <pthread.h>
 
 #include "control.h"
+#include "link.h"
 
-#define KV_BATCH 64
+#define KV_MAX_WORKERS 64u
 #define KV_MULTICAST_GROUPS 65536u
 #define KV_CLONE_SESSIONS 32769u
 
@@ -18,18 +19,12 @@ struct kv_port_stats {
 struct kv_port {
     uint32_t number;
     char name[IFNAMSIZ];
-    int fd; /* -1: the interface is gone */
-    unsigned ifindex;
     bool up;
-    struct kv_port_stats stats;
-};
-
-/* One frame for a port, waiting for the end of the batch. */
-struct kv_outgoing {
-    uint32_t port;
-    uint32_t length;
-    uint8_t *data;
-    struct kv_offload offload;
+    bool open; /* all links are there */
+    struct kv_worker_port {
+        struct kv_link *link; /* NULL: the interface is gone */
+        struct kv_port_stats stats;
+    } at[]; /* by worker */
 };
 
 /* Frames on their way to Python: a bounded ring of copies. */
@@ -65,21 +60,43 @@ struct kv_multicast_group {
     } written[];
 };
 
+/* A packet thread and all that it alone touches. */
+struct kv_worker {
+    struct kv_ctx ctx;
+    struct kv_switch *sw;
+    uint32_t number;
+    pthread_mutex_t packets; /* held while a batch is processed: taking it once outlives its reader; recursive */
+    uint32_t waiting;        /* threads that want `packets`; the packet thread lets them in */
+    pthread_t thread;
+    int wake; /* eventfd */
+
+    struct kv_outgoing *out;
+    uint32_t out_count, out_room;
+    void **blocks; /* memory of the batch */
+    uint32_t block_count, block_room;
+    uint8_t *large; /* KV_BATCH buffers for frames that fit into no ring */
+
+    /* inject */
+    uint8_t *captured;
+    size_t captured_size, captured_room;
+    bool capturing, counting;
+    uint64_t counted;
+};
+
 struct kv_switch {
     pthread_mutex_t writers; /* serialises control; recursive, for kv_switch_freeze */
-    pthread_mutex_t packets; /* held while a batch is processed: taking it once outlives every reader; recursive */
-    uint32_t waiting;        /* threads that want `packets`; the packet thread lets them in */
     struct kv_pipeline *pipeline;
     struct kv_garbage garbage;
-    struct kv_ctx ctx;
+    uint32_t cpu_port, drop_port;
     uint64_t started_ns;
 
+    /* Every port has a link for each worker. The first `active` workers share out all links; the others sleep. */
+    struct kv_worker *workers;
+    uint32_t worker_count, active;
     struct kv_port **ports; /* by number */
     struct kv_port *attached[1024];
     uint32_t attached_count;
-    pthread_t thread;
     bool running;
-    int wake; /* eventfd */
 
     struct kv_multicast_group **multicast;
     struct kv_clone_session **clones;
@@ -90,30 +107,22 @@ struct kv_switch {
     struct kv_queue taps;     /* copies of frames that come and go, while `tapped` */
     bool tapped;
     uint8_t *outside_ports;   /* by number: such a port is there */
-    struct kv_outgoing *out;
-    uint32_t out_count, out_room;
-    void **blocks; /* memory of the batch */
-    uint32_t block_count, block_room;
-    uint8_t *buffers; /* KV_BATCH receive buffers */
-
-    /* inject */
-    uint8_t *captured;
-    size_t captured_size, captured_room;
-    bool capturing, counting;
-    uint64_t counted;
     void (*log)(const char *);
 };
 
 uint64_t kv_now_ns(void);
 uint64_t kv_switch_now_us(const struct kv_switch *sw);
-void kv_enter(struct kv_switch *sw); /* locks `packets` for a thread other than the packet thread */
+/* Keeps packets out, of one worker or of all; for threads other than the packet threads. */
+void kv_worker_enter(struct kv_worker *worker);
+void kv_worker_leave(struct kv_worker *worker);
+void kv_enter(struct kv_switch *sw);
 void kv_leave(struct kv_switch *sw);
 void kv_reclaim(struct kv_switch *sw, bool all);
 #define KV_TAP_OUT 0x80000000u /* in a tap's tag: the frame leaves */
 
-void kv_batch_begin(struct kv_switch *sw);
-void kv_batch_end(struct kv_switch *sw);
-void kv_process_frame(struct kv_switch *sw, struct kv_frame *frame);
+void kv_batch_begin(struct kv_worker *worker);
+void kv_batch_end(struct kv_worker *worker);
+void kv_process_frame(struct kv_worker *worker, struct kv_frame *frame);
 
 int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                     const uint8_t *mask, int32_t priority, const struct kv_target *target); /* holding `writers` */
@@ -121,7 +130,8 @@ int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table,
 /* ports.c */
 int kv_ports_start(struct kv_switch *sw);
 void kv_ports_stop(struct kv_switch *sw);
-void kv_send_batch(struct kv_switch *sw);
+void kv_ports_wake(struct kv_switch *sw);
+void kv_send_batch(struct kv_worker *worker);
 bool kv_switch_port_up(void *sw, int32_t port);
 
 /* learn.c */
