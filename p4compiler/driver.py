@@ -66,10 +66,12 @@ class _Compilation:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             self._diagnostics.error(Kind.IO, f"{where}{error.strerror or error}", None)
-        except RecursionError:
-            self._diagnostics.error(Kind.OVERLIMIT, "the program is nested too deeply", None)
+        except MemoryError:
+            self._diagnostics.error(Kind.OVERLIMIT, "the program is too large for this machine's memory", None)
         except Exception as error:
-            return self._internal_failure(error)
+            if not isinstance(error.__cause__ or error, RecursionError):
+                return self._internal_failure(error)
+            self._diagnostics.error(Kind.OVERLIMIT, f"the program is nested too deeply (met in {self._phase})", None)
         self._diagnostics.print(sys.stderr)
         if self._diagnostics.has_errors:
             print(self._diagnostics.summary(), file=sys.stderr)

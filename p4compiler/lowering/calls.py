@@ -155,13 +155,16 @@ class CallLowering(ExpressionLowering):
         assert isinstance(function, ast.Function)
         scope = Scope(f"{self.scope.name}.{function.name.text}")
         scope.types.update(self._type_bindings(function.prototype.type_parameters, call))
-        self._count_call(function.name.text, span)
+        self.count_call(function.name.text, span)
         copy_out = self.bind(call.parameters, call.parameter_types, call.arguments, scope, share=True, span=span)
         return_type = model.substitute(call.return_type, self.scope.types)
         return self.run(function.body, scope, return_type, copy_out, span)
 
-    def _count_call(self, name: str, span: Span) -> None:
-        """Inlining must end: P4 has no recursion, and what is copied too often fits no target."""
+    def count_call(self, name: str, span: Span) -> None:
+        """Count a function, action, control or parser that is about to be inlined.
+
+        Inlining must end: P4 has no recursion, and what is copied too often fits no target.
+        """
         self.session.inlined += 1
         if len(self.frames) > MAX_CALL_DEPTH or self.action_depth > MAX_CALL_DEPTH:
             raise self.session.refused(f"'{name}' calls itself, or calls go too deep", span, Kind.UNSUPPORTED)
@@ -177,7 +180,7 @@ class CallLowering(ExpressionLowering):
     def inline_action(self, call: ResolvedCall, span: Span) -> None:
         action = call.target
         assert isinstance(action, ast.Action)
-        self._count_call(action.name.text, span)
+        self.count_call(action.name.text, span)
         self.note_called_action(action)
         scope = Scope(f"{self.scope.name}.{action.name.text}", self.action_parent(action))
         copy_out = self.bind(call.parameters, call.parameter_types, call.arguments, scope, share=False, span=span)

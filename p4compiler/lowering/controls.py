@@ -232,6 +232,7 @@ class ControlLowering(TableLowering):
         self._apply(instance, call, statement.span)
 
     def _apply(self, instance: ControlInstance, call: ResolvedCall, span: Span) -> None:
+        self.count_call(instance.name, span)
         if instance.is_elaborated:
             copies, restore = self._bind_again(instance, call, span)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
@@ -25,6 +26,9 @@ REJECT = "reject"
 START = "start"
 MAX_DEPTH = 100
 """Of parsers applied within one another."""
+
+MAX_CASES = 100_000
+"""Of all selects, ranges taken apart into masks."""
 
 
 class BodyLowering(ControlLowering):
@@ -102,6 +106,7 @@ class BodyLowering(ControlLowering):
         if self._parser_depth > MAX_DEPTH:
             raise self.session.refused("parsers are applied within one another too deeply", span, Kind.OVERLIMIT)
         instance = receiver.instance
+        self.count_call(instance.name, span)
         copies = self.bind_instance(instance, instance.declaration.parameters, call, span)
         after = emitter.new_name(f"{emitter.current}_after")
         entry = emitter.new_name(f"{emitter.current}_{instance.declaration.name.text}")
@@ -161,6 +166,12 @@ class BodyLowering(ControlLowering):
                 value_set = self._value_set(self._parser, declaration)
                 return [ValueSetCase(case.span, value_set, target)]
         alternatives = [self._patterns(part, key) for part, key in zip(self._flat_sets(sets, keys), keys, strict=True)]
+        # Ranges multiply where several keys have one.
+        self.session.select_cases += prod(map(len, alternatives))
+        if self.session.select_cases > MAX_CASES:
+            raise self.session.refused(
+                f"the ranges of the selects give more than {MAX_CASES} cases", case.span, Kind.OVERLIMIT
+            )
         return [SelectCase(case.span, combination, target) for combination in product(*alternatives)]
 
     def _flat_sets(

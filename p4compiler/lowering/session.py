@@ -40,6 +40,8 @@ class Session:
         self.unnamed_digests = 0
         self.inlined = 0
         """Calls that were inlined so far."""
+        self.select_cases = 0
+        """Cases of all selects so far, ranges taken apart."""
         self.effects: dict[ast.Expression, bool] = {}
 
     def refused(self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir.program import Storage
 from p4compiler.ir.storage import Header, HeaderStack, HeaderUnion, Variable
@@ -12,6 +13,9 @@ from p4compiler.lowering.values import HeaderPlace, NoValue, Scalar, StackPlace,
 from p4compiler.source import Span
 from p4compiler.types import model
 
+MAX_OBJECTS = 200_000
+"""Variables and headers of one program; what declares more fits no target and would take minutes."""
+
 
 class StorageBuilder:
     def __init__(self, types: TypeLowering) -> None:
@@ -21,6 +25,15 @@ class StorageBuilder:
         self.headers: list[Header] = []
         self.stacks: list[HeaderStack] = []
         self.unions: list[HeaderUnion] = []
+        self._count = 0
+
+    def _spend(self, number: int, type_: model.Type) -> None:
+        """Count objects that are about to be made."""
+        self._count += number
+        if self._count > MAX_OBJECTS:
+            raise self._types.refused(
+                f"the program has more than {MAX_OBJECTS} variables and headers", type_, Kind.OVERLIMIT
+            )
 
     def finish(self) -> Storage:
         return Storage(tuple(self.variables), tuple(self.headers), tuple(self.stacks), tuple(self.unions))
@@ -51,6 +64,7 @@ class StorageBuilder:
         """
         resolved = self._types.resolve(type_)
         scalar = self._types.scalar(resolved)
+        self._spend(resolved.size if isinstance(resolved, model.StackType) else 1, type_)
         if scalar is not None:
             return Scalar(self.variable(name, scalar, span, field_lists))
         match resolved:

@@ -35,11 +35,11 @@ class TypeLowering:
         self._data: dict[model.Type, dt.DataType] = {}
         self._offsets: dict[model.Type, dict[str, tuple[int, model.Type]]] = {}
 
-    def refused(self, message: str, type_: model.Type) -> Abandoned:
+    def refused(self, message: str, type_: model.Type, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
         """Report that a type is not supported; to be raised."""
         declaration = getattr(type_, "declaration", None)
         span = declaration.name.span if declaration is not None else None
-        self._diagnostics.error(Kind.UNSUPPORTED_ON_TARGET, message, span)
+        self._diagnostics.error(kind, message, span)
         return Abandoned(message)
 
     # -- structure

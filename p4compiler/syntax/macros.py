@@ -14,6 +14,12 @@ from p4compiler.syntax.tokens import split
 MAX_TOKENS = 400_000
 """A program (or one macro's expansion) with more tokens than this is refused: the next step would take minutes."""
 
+MAX_WORK = 5 * MAX_TOKENS
+"""Tokens that are made or looked at in all expansions of one run, those of intermediate steps too."""
+
+MAX_DEPTH = 200
+"""Of macro calls in arguments of macro calls."""
+
 NOTHING: frozenset[str] = frozenset()
 BUILTIN = ("__FILE__", "__LINE__")
 
@@ -60,7 +66,7 @@ class Macro:
 
 
 class ExpansionTooLargeError(Exception):
-    """Macros expand to more than MAX_TOKENS tokens; reported by the preprocessor, never seen outside."""
+    """Macros expand to too much, or nest too deeply; reported by the preprocessor, never seen outside. `str()` says which."""
 
 
 def to_macro_tokens(
@@ -82,6 +88,8 @@ class MacroTable:
     def __init__(self, diagnostics: Diagnostics) -> None:
         self.macros = {name: Macro(name, None, False, (), None) for name in BUILTIN}
         self.diagnostics = diagnostics
+        self._work = 0
+        self._depth = 0
 
     def define(self, macro: Macro) -> None:
         old = self.macros.get(macro.name)
@@ -96,9 +104,22 @@ class MacroTable:
         Raises:
             ExpansionTooLargeError: there is no end to it.
         """
+        if self._depth >= MAX_DEPTH:
+            raise ExpansionTooLargeError(f"macro calls are nested more than {MAX_DEPTH} levels deep")
+        self._depth += 1
+        try:
+            return self._expand(tokens)
+        finally:
+            self._depth -= 1
+
+    def _spend(self, number: int) -> None:
+        self._work += number
+        if self._work > MAX_WORK:
+            raise ExpansionTooLargeError(f"its macros expand to more than {MAX_WORK} tokens")
+
+    def _expand(self, tokens: list[MacroToken]) -> list[MacroToken]:
         output: list[MacroToken] = []
         waiting = tokens[::-1]
-        work = 0
         while waiting:
             token = waiting.pop()
             macro = self.macros.get(token.text)
@@ -121,9 +142,10 @@ class MacroTable:
                 end = closing.end if closing.file is token.file else token.end
                 hidden = (token.hidden & closing.hidden) | {macro.name}
                 replacement = self._substitute(macro, token, max(end, token.end), arguments, hidden)
-            work += len(replacement)
-            if work > MAX_TOKENS or len(waiting) + len(output) > MAX_TOKENS:
-                raise ExpansionTooLargeError
+            # Longer sets of hidden macros are more work too.
+            self._spend(len(replacement) + len(token.hidden) // 8)
+            if len(waiting) + len(output) > MAX_TOKENS:
+                raise ExpansionTooLargeError(f"it has more than {MAX_TOKENS} tokens after preprocessing")
             waiting.extend(reversed(replacement))
         return output
 
@@ -203,7 +225,9 @@ class MacroTable:
                             result.pop()
                 else:
                     if token.text not in expanded:
+                        self._spend(len(argument))
                         expanded[token.text] = self.expand(list(argument))
+                    self._spend(len(expanded[token.text]))
                     piece = [replace(part) for part in expanded[token.text]]
             else:
                 piece = [self._placed(token, use, end, token.text)]
@@ -212,8 +236,13 @@ class MacroTable:
                 result.extend(self._glue(left, right, use))
             result.extend(piece)
             paste = False
+        # Few sets, shared by many tokens.
+        unions: dict[frozenset[str], frozenset[str]] = {NOTHING: hidden}
         for token in result:
-            token.hidden = token.hidden | hidden
+            known = unions.get(token.hidden)
+            if known is None:
+                known = unions[token.hidden] = token.hidden | hidden
+            token.hidden = known
         return result
 
     def _placed(self, token: MacroToken, use: MacroToken, end: int, text: str) -> MacroToken:

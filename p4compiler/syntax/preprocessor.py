@@ -73,6 +73,7 @@ class Preprocessor:
         self._open: list[str] = []
         self._once: set[str] = set()
         self._includes = 0
+        self._directives = 0
         self._stopped = False
 
     def define_all(self, defines: Sequence[str], undefines: Sequence[str] = ()) -> None:
@@ -90,8 +91,8 @@ class Preprocessor:
         if file is not None:
             try:
                 self._process(file)
-            except ExpansionTooLargeError:
-                self._too_large(Span(file, 0, 0))
+            except ExpansionTooLargeError as error:
+                self._too_large(Span(file, 0, 0), str(error))
         last = file or SourceFile(path, "")
         self.tokens.finish(last)
         return self.tokens
@@ -100,16 +101,14 @@ class Preprocessor:
         """As `run`, on text in memory."""
         try:
             self._process(file)
-        except ExpansionTooLargeError:
-            self._too_large(Span(file, 0, 0))
+        except ExpansionTooLargeError as error:
+            self._too_large(Span(file, 0, 0), str(error))
         self.tokens.finish(file)
         return self.tokens
 
-    def _too_large(self, span: Span) -> None:
+    def _too_large(self, span: Span, reason: str = f"it has more than {MAX_TOKENS} tokens after preprocessing") -> None:
         self._stopped = True
-        self.diagnostics.error(
-            Kind.OVERLIMIT, f"the program is too large: it has more than {MAX_TOKENS} tokens after preprocessing", span
-        )
+        self.diagnostics.error(Kind.OVERLIMIT, f"the program is too large: {reason}", span)
 
     # -- files
 
@@ -156,7 +155,7 @@ class Preprocessor:
         conditions: list[_Condition] = []
         self._open.append(file.path)
         at = segment = 0
-        while not self._stopped:
+        while not self._stopped and not self.diagnostics.full:
             at = _TO_HASH.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty string too
             if at >= len(text) or text[at] != "#":
                 break
@@ -170,6 +169,10 @@ class Preprocessor:
             assert word is not None
             name = word.group(1) or ""
             rest = word.end()
+            self._directives += 1
+            if self._directives > MAX_TOKENS:
+                self._too_large(Span(file, at, word.end()), f"it has more than {MAX_TOKENS} directives")
+                break
             file, at = self._directive(file, name, Span(file, at, word.end()), rest, stop, conditions)
             segment = at
         if not self._stopped:

@@ -11,6 +11,7 @@ from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram, Value
 from p4compiler.types.scope import FUNCTIONS, Scope, describe
+from p4compiler.types.sizes import MAX_PARTS, TypeSizes
 
 
 class Place(Enum):
@@ -55,6 +56,7 @@ class CheckContext:
         self._field_index: dict[model.StructLikeType, dict[str, model.FieldType]] = {}
         self.used: set[ast.Declaration] = set()
         self.open_declarations: list[ast.Declaration] = []
+        self._sizes = TypeSizes(self.fields)
 
     # -- the parts that need one another (each is defined in its own module)
 
@@ -160,6 +162,13 @@ class CheckContext:
             )
             self.checked.fields_of[struct] = found
         return found
+
+    def bounded(self, type_: model.Type, node: ast.Node) -> model.Type:
+        """The type, or UNKNOWN and an error if its values would have too many parts."""
+        if self._sizes.parts(type_) <= MAX_PARTS:
+            return type_
+        self.error(Kind.OVERLIMIT, f"a value of this type would have more than {MAX_PARTS} parts", node)
+        return model.UNKNOWN
 
     def field(self, struct: model.StructLikeType, name: str) -> model.FieldType | None:
         index = self._field_index.get(struct)

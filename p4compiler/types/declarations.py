@@ -75,7 +75,7 @@ class Declarations(Parsers):
             self.resolved_type_of[field] = field_type
         assert scope.outer is not None
         self.scope = scope.outer
-        self.resolved_type_of[declaration] = type_
+        self.resolved_type_of[declaration] = self.bounded(type_, declaration.name)
         self.declare(declaration)
 
     def typedef(self, declaration: ast.Typedef) -> None:

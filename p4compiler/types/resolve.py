@@ -11,8 +11,6 @@ from p4compiler.types.scope import TYPE_DECLARATIONS, describe
 MAX_WIDTH = 2048
 """The widest bit, int or varbit type, as in p4c."""
 
-MAX_STACK_SIZE = 1 << 20
-
 STRUCT_LIKE: dict[type[ast.Declaration], type[model.StructLikeType]] = {
     ast.StructDeclaration: model.StructType,
     ast.HeaderDeclaration: model.HeaderType,
@@ -71,7 +69,7 @@ class TypeResolver(CheckContext):
                 elements = tuple(self.resolve(element) for element in reference.elements)
                 for type_, element in zip(elements, reference.elements, strict=True):
                     self._check_component(type_, element, "a tuple")
-                return model.TupleType(elements)
+                return self.bounded(model.TupleType(elements), reference)
             case ast.ListTypeRef():
                 element_type = self.resolve(reference.element)
                 return model.ListType(element_type)
@@ -133,11 +131,8 @@ class TypeResolver(CheckContext):
         if size < 0:
             self.type_error(f"the size of an array cannot be negative: {size}", reference.size)
             return model.UNKNOWN
-        if size > MAX_STACK_SIZE:
-            self.error(Kind.OVERLIMIT, f"an array of {size} elements is too large", reference.size)
-            return model.UNKNOWN
         self.check_stack_element(element, reference)
-        return model.StackType(element, size)
+        return self.bounded(model.StackType(element, size), reference)
 
     def check_stack_element(self, element: model.Type, reference: ast.Node) -> None:
         if isinstance(element, model.ObjectType | model.VoidType | model.StringType | model.InfIntType | model.SetType):
@@ -191,9 +186,11 @@ class TypeResolver(CheckContext):
         if struct is None:
             return model.ObjectType(declaration, arguments)
         result = struct(declaration, arguments)
-        if arguments:
-            self.check_fields_after_substitution(result, reference)
-        return result
+        if not arguments:
+            known = self.resolved_type_of.get(declaration)
+            return known if isinstance(known, model.UnknownType) else result
+        self.check_fields_after_substitution(result, reference)
+        return self.bounded(result, reference)
 
     def _mentions(self, type_: model.Type, declaration: ast.Declaration) -> bool:
         """The generic `declaration` occurs in the type."""
