@@ -110,12 +110,12 @@ def serve(
             stack.callback(dataplane.close)
             # The address first: it is the cheapest to be refused, and nothing is answered before `start`.
             server = _p4runtime(options, dataplane) if options.grpc else None
+            tools = Tools(options, dataplane, stack)
             if program is not None:
                 try:
                     dataplane.load(program)
                 except DataplaneError as error:
                     raise StartError(f"{options.program}: {error}") from None
-            tools = Tools(options, dataplane, stack)
             tools.open_ports()
             tools.start()
             if server is not None:

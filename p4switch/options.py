@@ -110,6 +110,7 @@ class SwitchOptions:
         pcap_directory: where a copy of each port's packets is written, or None.
         dump_bytes: so many bytes of each packet go to the log.
         restore_state: what `serialize_state` wrote, to be written into the program at the start.
+        trace: "text" or "json": what happens to each packet is told, to trace_file or standard output; None: it is not.
         grpc: P4Runtime is served; simple_switch does not.
         warnings: one line each, for the user.
     """
@@ -134,6 +135,8 @@ class SwitchOptions:
     pcap_directory: Path | None = None
     dump_bytes: int = 0
     restore_state: Path | None = None
+    trace: str | None = None
+    trace_file: Path | None = None
     grpc: bool = True
     warnings: tuple[str, ...] = ()
 
@@ -226,6 +229,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="log so many bytes of each packet that comes and goes",
     )
+    general.add_argument(
+        "--trace",
+        nargs="?",
+        const="text",
+        choices=["text", "json"],
+        metavar="FORMAT",
+        help="tell what happens to each packet: states, tables, entries, actions; text (the default) or json",
+    )
+    general.add_argument("--trace-file", type=Path, metavar="FILE", help="tell it to FILE, not standard output")
     general.add_argument(
         "--restore-state", type=Path, metavar="FILE", help="start with the state that serialize_state wrote to FILE"
     )
@@ -321,6 +333,8 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         pcap_directory=given.pcap,
         dump_bytes=given.dump_packet_data,
         restore_state=given.restore_state,
+        trace=given.trace or ("text" if given.trace_file is not None else None),
+        trace_file=given.trace_file,
         grpc=not simple,
         warnings=tuple(warnings),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from p4switch.dataplane import Dataplane, DataplaneError
@@ -12,6 +13,7 @@ from p4switch.options import SwitchOptions
 
 if TYPE_CHECKING:
     from p4switch.native import NativeDataplane
+    from p4switch.native.trace import PacketTrace
     from p4switch.thrift.state import SwitchState
 
 log = logging.getLogger("p4switch")
@@ -35,6 +37,8 @@ class Tools:
         self._dataplane = dataplane
         self._stack = stack
         self.thrift_port: int | None = None
+        if options.trace is not None:  # before a program is loaded, as it is compiled for that
+            self._start_trace(options.trace)
 
     def _native(self, what: str) -> NativeDataplane:
         """The data plane, where something other than P4Runtime is asked of it."""
@@ -83,6 +87,21 @@ class Tools:
         capture = Capture(directory, self._options.dump_bytes, interface_of)
         plane.on_frame(capture)
         self._stack.callback(capture.close)
+
+    def _start_trace(self, form: str) -> None:
+        path = self._options.trace_file
+        output = sys.stdout
+        if path is not None:
+            try:
+                output = self._stack.enter_context(path.open("w", encoding="utf-8"))
+            except OSError as error:
+                raise StartError(f"cannot write the trace {path}: {error.strerror}") from None
+
+        def tell(trace: PacketTrace) -> None:
+            with suppress(BrokenPipeError, ValueError):  # nobody reads it any more, or the switch is closing
+                print(trace.to_json() if form == "json" else trace.to_text(), file=output, flush=True)
+
+        self._native("--trace").on_trace(tell)
 
     def start(self) -> None:
         if self._options.thrift_port is None and self._options.restore_state is None:

@@ -174,6 +174,9 @@ class Operands:
                 return model.UnionStackRef(value)
             case "stack_field":
                 stack, field = self._pair(where, operand)
+                if field == "last" and self.stack(where, stack).type.field(field) is None:  # the header itself
+                    last = model.Unary("last_stack_index", model.StackRef(stack))
+                    return model.StackElement(stack, last)
                 return model.StackFieldRef(stack, self._stack_field(where, stack, field))
             case "union_stack_field":
                 return self._union_stack_field(where, value)

@@ -56,13 +56,24 @@ def write_pipeline(
                     out.comment(node.source, f"if {node.name}")
                     with out.block():
                         code = Expressions(layout, out, f"conditional {node.name!r}")
-                        out.line(f"if ({code.boolean(node.cond)}) {goto[node.true_next]}")
+                        cond = code.boolean(node.cond)
+                        if layout.traced:
+                            cond = out.temp("bool", cond)
+                            layout.trace(out, "CONDITION", conditionals(layout.program).index(node), cond)
+                        out.line(f"if ({cond}) {goto[node.true_next]}")
                         out.line(goto[node.false_next])
                 case model.ActionCall():
+                    layout.trace(out, "ACTION", list(actions).index(node.action_id), "0")
                     out.line(f"{actions[node.action_id]}(ctx, packet, h, NULL);")
                     out.line("if (packet->exited) return;")
                     out.line(goto[node.next])
     out.line()
+
+
+def conditionals(program: model.Program) -> list[model.Conditional]:
+    """All of them, in the numbering of traces."""
+    nodes = [*program.ingress.nodes.values(), *program.egress.nodes.values()]
+    return [node for node in nodes if isinstance(node, model.Conditional)]
 
 
 def _reachable(pipeline: model.Pipeline) -> list[str]:

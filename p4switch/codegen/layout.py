@@ -50,8 +50,9 @@ def ctype(width: int) -> str:
 class Layout:
     """Names and paths of everything in `struct phv`, which the code calls `h`."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, traced: bool = False) -> None:
         self.program = program
+        self.traced = traced  # the code is to tell what happens to each packet
         names = Names()
         self._types: dict[str, HeaderType] = {}
         self._type_names: dict[str, str] = {}
@@ -72,6 +73,11 @@ class Layout:
                 self._headers[header.name] = f"{self._stacks[header.stack]}[{header.index}]"
             else:
                 self._headers[header.name] = names.make("h_", header.name)
+
+    def trace(self, out: Writer, kind: str, number: int, *values: str) -> None:
+        """A record of what happens here (trace.h); nothing in code that is not traced."""
+        if self.traced:
+            out.line(f"KV_TRACE({', '.join([f'KV_TRACE_{kind}', str(number), *values])});")
 
     def type_name(self, header_type: HeaderType) -> str:
         return self._type_names[header_type.name]

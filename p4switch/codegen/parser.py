@@ -40,10 +40,16 @@ class ParserCode:
             out.line("packet->data = p;")
             out.line("packet->length = left;")
             out.line("packet->parser_error = error;")
+            if self.layout.traced:
+                with out.block(f"if (error != {program.errors['NoError']})"):
+                    self.layout.trace(out, "PARSER_ERROR", 0, "error")
             out.line("packet->checksum_error = false;")
             for checksum in program.checksums:
                 if checksum.verify:
                     self._verify(checksum)
+            if self.layout.traced:
+                with out.block("if (packet->checksum_error)"):
+                    self.layout.trace(out, "CHECKSUM_ERROR", 0, "1")
         out.line()
 
     def _verify(self, checksum: model.Checksum) -> None:
@@ -71,6 +77,7 @@ class ParserCode:
         out.label(self.labels[state.name])
         out.comment(state.source, f"state {state.name}")
         with out.block():
+            self.layout.trace(out, "STATE", list(self.labels).index(state.name))
             with out.block(f"if (KV_UNLIKELY(++visited > {MAX_STATES_VISITED}))"):
                 self._error("ParserTimeout")
             for op in state.ops:

@@ -38,18 +38,23 @@ INTRINSICS = {
 REQUIRED = ("ingress_port", "packet_length", "instance_type", "egress_spec", "egress_port")
 
 
-def generate(program: model.Program) -> str:
+def generate(program: model.Program, *, traced: bool = False) -> str:
     """C for `program`, to be compiled with the runtime's headers in the include path.
+
+    Args:
+        traced: with records of what happens to each packet (trace.h).
 
     Raises:
         UnsupportedError: it uses something that is not implemented; the message names the object.
     """
     out = Writer()
     out.comment(None, f"Generated from {program.name or 'a BMv2 JSON'}; do not edit.")
-    for header in ("<stdio.h>", '"bits.h"', '"hash.h"', '"lookup.h"', '"packet.h"', '"random.h"'):
+    if traced:
+        out.line("#define KV_TRACED 1")
+    for header in ("<stdio.h>", '"bits.h"', '"hash.h"', '"lookup.h"', '"packet.h"', '"random.h"', '"trace.h"'):
         out.line(f"#include {header}")
     out.line()
-    layout = Layout(program)
+    layout = Layout(program, traced=traced)
     layout.write(out)
     calculations = Calculations(layout)
     _intrinsics(layout, out)

@@ -194,6 +194,8 @@ class TableCode:
             else:
                 out.line("const struct kv_entry *entry = NULL;")
             profile = self.program.profiles[table.profile] if table.profile is not None else None
+            if self.layout.traced:
+                out.line("const struct kv_entry *const found = entry;")
             if profile is not None:
                 self._resolve(table, profile)
             else:
@@ -206,8 +208,12 @@ class TableCode:
                         out.line("kv_count(&entry->direct->counter, packet->ingress_length);")
                     if table.meter is not None:
                         self._direct_meter(where, self.program.meters[table.meter])
-            out.line("if (!hit)")
-            out.line("    entry = KV_LOAD(&table->default_entry);")
+            if profile is None:
+                out.line("if (!hit)")
+                out.line("    entry = KV_LOAD(&table->default_entry);")
+            if self.layout.traced:
+                key, chosen = "key" if table.key else "NULL", "chosen" if profile is not None else "NULL"
+                out.line(f"kv_trace_table(ctx, {number}, {key}, found, entry, hit, {chosen});")
             self._dispatch(table, goto)
 
     def _look_up(self, table: model.Table, where: str) -> None:
@@ -254,19 +260,27 @@ class TableCode:
         return f"({self.layout.header(ref.header)}.valid ? {text} : 0)"
 
     def _resolve(self, table: model.Table, profile: model.ActionProfile) -> None:
-        """From the entry of an indirect table to a member's action; an empty group is a miss."""
+        """From the entry of an indirect table (or the default one) to a member's action; an empty group is a miss."""
         out = self.out
-        out.line("const struct kv_member *member = NULL;")
-        with out.block("if (entry && entry->kind == KV_MEMBER)"):
-            out.line("member = entry->member;")
-        if profile.selector is not None:
-            with out.block("else if (entry && entry->kind == KV_GROUP)"):
-                out.line("const struct kv_group_view *const view = KV_LOAD(&entry->group->current);")
-                out.line("if (view->count)")
-                chosen = self.calculations.call(f"selector {profile.name}")
-                out.line(f"    member = view->members[{chosen} % view->count];")
-        out.line("const struct kv_member_action *const chosen = member ? KV_LOAD(&member->current) : NULL;")
-        out.line("const bool hit = chosen != NULL;")
+        out.line("bool hit = entry != NULL;")
+        out.line("if (!hit)")
+        out.line("    entry = KV_LOAD(&table->default_entry);")
+        out.line("const struct kv_member_action *chosen = NULL;")
+        with out.block("for (;;)"):
+            out.line("const struct kv_member *member = NULL;")
+            with out.block("if (entry && entry->kind == KV_MEMBER)"):
+                out.line("member = entry->member;")
+            if profile.selector is not None:
+                with out.block("else if (entry && entry->kind == KV_GROUP)"):
+                    out.line("const struct kv_group_view *const view = KV_LOAD(&entry->group->current);")
+                    out.line("if (view->count)")
+                    choice = self.calculations.call(f"selector {profile.name}")
+                    out.line(f"    member = view->members[{choice} % view->count];")
+            out.line("chosen = member ? KV_LOAD(&member->current) : NULL;")
+            out.line("if (chosen || !hit)")
+            out.line("    break;")
+            out.line("hit = false;")
+            out.line("entry = KV_LOAD(&table->default_entry);")
 
     def _direct_meter(self, where: str, meter: model.Meter) -> None:
         if meter.target is None:
@@ -285,7 +299,7 @@ class TableCode:
         own = action_names(self.program, table)
         if table.profile is not None:
             names = profile_actions(self.program, table.profile)
-            with out.block("if (hit)"), out.block("switch (chosen->action)"):
+            with out.block("if (chosen)"), out.block("switch (chosen->action)"):
                 self._cases(table, names, "chosen->args", goto)
             with out.block("else if (entry && entry->kind == KV_ACTION)"), out.block("switch (entry->action)"):
                 self._cases(table, own, f"entry->words + {at}", goto)

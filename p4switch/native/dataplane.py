@@ -102,17 +102,17 @@ class NativeDataplane(Outside):
         cls._generate(bmv2_json)
 
     @staticmethod
-    def _generate(bmv2_json: bytes) -> tuple[model.Program, str]:
+    def _generate(bmv2_json: bytes, *, traced: bool = False) -> tuple[model.Program, str]:
         """The program and its C."""
         try:
             program = load_program(bmv2_json)
-            return program, generate(program)
+            return program, generate(program, traced=traced)
         except RecursionError:
             raise DataplaneError(Status.INVALID_ARGUMENT, "BMv2 JSON: an expression is nested too deeply") from None
 
     def load(self, bmv2_json: bytes) -> None:
         self._check_open()
-        program, text = self._generate(bmv2_json)
+        program, text = self._generate(bmv2_json, traced=self._traced)
         with self._lock:
             self._check_open()
             shared = lib.open_object(build(Build("pipeline", text=text)))
@@ -169,7 +169,7 @@ class NativeDataplane(Outside):
 
     def prepare(self, bmv2_json: bytes) -> None:
         """Compile a program without running it, so that `load` finds it ready."""
-        build(Build("pipeline", text=generate(load_program(bmv2_json))))
+        build(Build("pipeline", text=self._generate(bmv2_json, traced=self._traced)[1]))
 
     def _check_open(self) -> None:
         if self._closed:

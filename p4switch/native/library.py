@@ -142,6 +142,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_set_toeplitz": (_INT, (_SW, _PIPE, _U32, _STR, _U32)),
     "kv_switch_tap": (None, (_SW, _INT)),
     "kv_switch_next_tap": (_INT, (_SW, _U32, c.POINTER(_U32), c.POINTER(U8P), c.POINTER(_U32))),
+    "kv_switch_next_trace": (_INT, (_SW, _U32, c.POINTER(U8P), c.POINTER(_U32))),
     "kv_switch_attach": (_INT, (_SW, _U32)),
     "kv_switch_detach": (_INT, (_SW, _U32)),
     "kv_switch_next_outside": (_INT, (_SW, _U32, c.POINTER(_U32), c.POINTER(U8P), c.POINTER(_U32))),

@@ -12,12 +12,16 @@ from p4switch.endpoints.registry import Endpoints
 from p4switch.native import library as lib
 from p4switch.native.objects import Objects
 from p4switch.native.resources import deliver
+from p4switch.native.trace import PacketTrace, TraceDecoder
 from p4switch.native.wire import Wire
 
 TapHandler = Callable[[int, bytes, bool], None]
 """Called with a port, a frame, and whether it leaves."""
 
 _TAP_OUT = 1 << 31
+
+TraceHandler = Callable[[PacketTrace], None]
+"""Called with what happened to a packet and its copies."""
 
 
 class Outside(Wire):
@@ -28,6 +32,7 @@ class Outside(Wire):
     _closed: bool
     _endpoints: Endpoints
     _tap: TapHandler | None = None
+    _traced: bool = False
 
     @property
     def objects(self) -> Objects:
@@ -91,6 +96,27 @@ class Outside(Wire):
                 frame = lib.take(self._lib, data, length.value)
                 if self._tap is not None:
                     deliver("frame", self._tap, tag.value & ~_TAP_OUT, frame, bool(tag.value & _TAP_OUT))
+
+    def on_trace(self, handler: TraceHandler) -> None:
+        """Call `handler` with what happened to each packet; from the next load on, the programs are compiled for it."""
+        with self._lock:
+            self._check_open()
+            self._traced = True
+        self._start("traces", lambda: self._deliver_traces(handler))
+
+    def _deliver_traces(self, handler: TraceHandler) -> None:
+        data, length = lib.U8P(), c.c_uint32()
+        decoder: TraceDecoder | None = None
+        while (code := self._lib.kv_switch_next_trace(self._sw, 1000, c.byref(data), c.byref(length))) >= 0:
+            if code != 1:
+                continue
+            records = lib.take(self._lib, data, length.value)
+            loaded = self._loaded
+            if loaded is None:
+                continue
+            if decoder is None or decoder.program is not loaded.objects.program:
+                decoder = TraceDecoder(loaded.objects.program)
+            deliver("trace", handler, decoder.decode(records))
 
     def _deliver_outside(self) -> None:
         port, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()

@@ -356,6 +356,7 @@ struct kv_ctx {
     const struct kv_clone_session *(*clone_session)(struct kv_ctx *, uint32_t id);
     void (*digest)(struct kv_ctx *, uint32_t index, const uint8_t *sample);
     void (*log)(struct kv_ctx *, const char *text);
+    void (*trace)(struct kv_ctx *, const uint8_t *records, uint32_t length); /* NULL, or for pipelines with KV_TRACED */
     uint64_t dropped_headroom, dropped_loop, dropped_exhausted; /* reasons of the runtime's own */
 };
 

@@ -77,6 +77,17 @@ int kv_switch_next_tap(struct kv_switch *sw, uint32_t timeout_ms, uint32_t *port
     return result;
 }
 
+int kv_switch_next_trace(struct kv_switch *sw, uint32_t timeout_ms, uint8_t **data, uint32_t *length)
+{
+    struct kv_item item;
+    int result = kv_queue_pop(&sw->traces, timeout_ms, &item);
+    if (result == 1) {
+        *data = item.data;
+        *length = item.length;
+    }
+    return result;
+}
+
 /* -- hashes with parameters; the caller has checked the number and its kind */
 
 void kv_switch_set_crc(struct kv_switch *sw, struct kv_pipeline *p, uint32_t hash, uint64_t polynomial, uint64_t initial,

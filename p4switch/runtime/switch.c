@@ -222,6 +222,13 @@ static void digest(struct kv_ctx *ctx, uint32_t index, const uint8_t *sample)
     kv_learn_sample(&sw->learner, ctx->pipeline, index, sample);
 }
 
+static void trace(struct kv_ctx *ctx, const uint8_t *records, uint32_t length)
+{
+    struct kv_worker *worker = ctx->owner;
+    if (!worker->counting)
+        kv_queue_push(&worker->sw->traces, 0, records, length);
+}
+
 static void log_text(struct kv_ctx *ctx, const char *text)
 {
     struct kv_switch *sw = ((struct kv_worker *)ctx->owner)->sw;
@@ -284,6 +291,7 @@ static bool worker_init(struct kv_switch *sw, uint32_t number, uint64_t seed)
         .clone_session = clone_session,
         .digest = digest,
         .log = log_text,
+        .trace = trace,
     };
     return worker->wake >= 0;
 }
@@ -307,7 +315,8 @@ struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t 
     sw->clones = calloc(KV_CLONE_SESSIONS, sizeof *sw->clones);
     sw->outside_ports = calloc(KV_MAX_PORTS, sizeof *sw->outside_ports);
     int status = kv_queue_init(&sw->packet_in, 4096) | kv_learner_init(&sw->learner) |
-                 kv_queue_init(&sw->outside, 65536) | kv_queue_init(&sw->taps, 65536);
+                 kv_queue_init(&sw->outside, 65536) | kv_queue_init(&sw->taps, 65536) |
+                 kv_queue_init(&sw->traces, 65536);
     if (!sw->workers || !sw->ports || !sw->outside_ports || !sw->multicast || !sw->clones || status != KV_OK)
         return NULL; /* the process is out of memory: it does not live to miss these */
     memset(sw->workers, 0, size);
@@ -330,6 +339,7 @@ void kv_switch_stop(struct kv_switch *sw)
     kv_learner_close(&sw->learner);
     queue_close(&sw->outside);
     queue_close(&sw->taps);
+    queue_close(&sw->traces);
 }
 
 void kv_switch_free(struct kv_switch *sw)
@@ -348,6 +358,7 @@ void kv_switch_free(struct kv_switch *sw)
     kv_learner_free(&sw->learner);
     kv_queue_free(&sw->outside);
     kv_queue_free(&sw->taps);
+    kv_queue_free(&sw->traces);
     for (uint32_t w = 0; w < sw->worker_count; w++) {
         close(sw->workers[w].wake);
         free(sw->workers[w].out);

@@ -106,6 +106,7 @@ struct kv_switch {
     struct kv_queue outside;  /* frames for ports that are no interfaces: files and sockets, which Python serves */
     struct kv_queue taps;     /* copies of frames that come and go, while `tapped` */
     bool tapped;
+    struct kv_queue traces;   /* records of what happened to packets (trace.h) */
     uint8_t *outside_ports;   /* by number: such a port is there */
     void (*log)(const char *);
 };

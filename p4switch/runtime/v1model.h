@@ -9,6 +9,7 @@
 #define KV_V1MODEL_H
 
 #include "packet.h"
+#include "trace.h"
 
 enum kv_instance {
     KV_NORMAL = 0,
@@ -49,6 +50,7 @@ static struct kv_job *kv_copy(struct kv_ctx *ctx, const struct kv_packet *packet
 {
     if (++jobs->count > KV_MAX_JOBS) {
         ctx->dropped_loop++;
+        KV_TRACE(KV_TRACE_DROP, 3);
         return NULL;
     }
     struct kv_job *job = ctx->alloc(ctx, sizeof *job);
@@ -166,6 +168,7 @@ static void kv_recirculate(struct kv_ctx *ctx, const struct kv_packet *packet, u
 static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, struct kv_jobs *jobs)
 {
     struct phv *phv = packet->phv;
+    KV_TRACE(KV_TRACE_INGRESS, 0, packet->ingress_port);
     kv_parse(ctx, packet, phv);
     kv_set_parser_error(phv, packet->parser_error);
     kv_set_checksum_error(phv, packet->checksum_error);
@@ -174,24 +177,31 @@ static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, 
 
     uint32_t egress_spec = (uint32_t)kv_get_egress_spec(phv), group = (uint32_t)kv_get_mcast_grp(phv);
     if (KV_UNLIKELY(packet->clone_session)) {
+        KV_TRACE(KV_TRACE_CLONE, 0, packet->clone_session & ~KV_CLONE_REQUESTED);
         kv_clone_ingress(ctx, packet, jobs);
         packet->clone_session = packet->clone_fields = 0;
     }
-    if (KV_UNLIKELY(packet->digest))
+    if (KV_UNLIKELY(packet->digest)) {
+        KV_TRACE(KV_TRACE_DIGEST, 0, packet->digest);
         kv_store_digest(ctx, packet->digest, phv);
+    }
     if (KV_UNLIKELY(packet->resubmit)) {
+        KV_TRACE(KV_TRACE_RESUBMIT, 0, packet->resubmit);
         kv_resubmit(ctx, packet, jobs);
         return;
     }
     if (KV_UNLIKELY(group)) {
         const struct kv_multicast_view *view = ctx->multicast(ctx, group);
+        KV_TRACE(KV_TRACE_MULTICAST, 0, group, view ? view->count : 0);
         kv_set_instance_type(phv, KV_REPLICATION);
         for (uint32_t i = 0; view && i < view->count; i++)
             kv_replicate(ctx, packet, view->replicas[i].port, view->replicas[i].instance, 0, 0, true, jobs);
         return;
     }
-    if (egress_spec == ctx->drop_port)
+    if (egress_spec == ctx->drop_port) {
+        KV_TRACE(KV_TRACE_DROP, 0);
         return;
+    }
     kv_set_instance_type(phv, KV_NORMAL);
     kv_run_egress(ctx, packet, egress_spec, jobs);
 }
@@ -199,6 +209,7 @@ static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, 
 static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs)
 {
     struct phv *phv = packet->phv;
+    KV_TRACE(KV_TRACE_EGRESS, 0, port);
     kv_set_enq_timestamp(phv, ctx->now_us);
     kv_set_enq_qdepth(phv, 0);
     kv_set_egress_global_timestamp(phv, ctx->now_us);
@@ -209,20 +220,26 @@ static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, u
     kv_set_packet_length(phv, packet->packet_length);
     kv_egress(ctx, packet, phv);
     if (KV_UNLIKELY(packet->clone_session)) {
+        KV_TRACE(KV_TRACE_CLONE, 1, packet->clone_session & ~KV_CLONE_REQUESTED);
         kv_clone_egress(ctx, packet, jobs);
         packet->clone_session = packet->clone_fields = 0;
     }
-    if (kv_get_egress_spec(phv) == ctx->drop_port)
+    if (kv_get_egress_spec(phv) == ctx->drop_port) {
+        KV_TRACE(KV_TRACE_DROP, 1);
         return;
+    }
     if (!kv_deparse(ctx, packet, phv)) {
+        KV_TRACE(KV_TRACE_DROP, 2);
         ctx->dropped_headroom++;
         return;
     }
     uint32_t length = packet->length < packet->truncate ? packet->length : packet->truncate;
     if (KV_UNLIKELY(packet->recirculate)) {
+        KV_TRACE(KV_TRACE_RECIRCULATE, 0, packet->recirculate);
         kv_recirculate(ctx, packet, length, jobs);
         return;
     }
+    KV_TRACE(KV_TRACE_OUT, 0, port, length);
     ctx->emit(ctx, port, packet->data, length, packet->offload);
 }
 
@@ -248,6 +265,7 @@ static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
     kv_set_ingress_port(phv, frame->port);
     kv_set_packet_length(phv, frame->length);
     kv_set_ingress_global_timestamp(phv, ctx->now_us);
+    KV_TRACE(KV_TRACE_BEGIN, 0, frame->port, frame->length, (uint32_t)ctx->now_us, (uint32_t)(ctx->now_us >> 32));
     kv_run_ingress(ctx, &packet, &jobs);
     while (KV_UNLIKELY(jobs.head != NULL)) {
         struct kv_job *job = jobs.head;
@@ -259,6 +277,7 @@ static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
         else
             kv_run_ingress(ctx, &job->packet, &jobs);
     }
+    KV_TRACE_END(ctx);
 }
 
 #endif
