@@ -189,7 +189,7 @@ class Interpreter:
             value = min(max(value, low), high)
         self._written.setdefault(slot, self._fields.get(slot, 0))
         self._fields[slot] = value & ((1 << width) - 1)
-        if self._watch and ref.decl.name.rpartition(".")[2] == self._watch:
+        if self._watch and _plain_name(ref.decl.name) == self._watch:
             decision = Decision(self._fields[slot], self._table.name if self._table else None, self._statement)
             self._run.decided_by = decision if decision.value else None
 
@@ -615,6 +615,12 @@ class Interpreter:
 
     def _unsupported(self, what: str) -> InterpreterError:
         return InterpreterError(f"{self._where}: {what} cannot be followed")
+
+
+def _plain_name(field: str) -> str:
+    """The field's name in the source: Kulvert's compiler writes `meta.name`, p4c `_name7` where it has flattened a structure."""
+    name = field.rpartition(".")[2]
+    return name.lstrip("_").rstrip("0123456789") if name.startswith("_") else name
 
 
 def _two_comp_mod(value: int, width: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from controlplane.addresses import parse_address
 from controlplane.p4rt.connection import Target
+from kulvert.build import build
 from kulvert.cli import run
 from kulvert.inspection import packets
 from kulvert.inspection.interpreter import Interpreter
@@ -260,3 +262,14 @@ def test_connections_come_in_pairs(node: Node, capsys: pytest.CaptureFixture[str
     mine = [item for item in found if item["source"] == f"10.1.0.3:{client}"]
     assert len(mine) == 1
     assert (mine[0]["protocol"], mine[0]["destination"]) == ("udp", "10.96.0.10:53")
+
+
+@pytest.mark.skipif(shutil.which("p4c-bm2-ss") is None, reason="p4c-bm2-ss is not on the PATH")
+def test_what_p4c_made_of_the_pipeline_is_followed_alike(node: Node, tmp_path: Path) -> None:
+    program = load(build("small", tmp_path, "p4c").bmv2_json.read_bytes())
+    ends = (parse_address("10.1.0.3"), parse_address("10.1.0.2"))
+    frame = packets.first_packet((MACS[3], GATEWAY), ends, "tcp", (4242, 8080))
+    with Switch(Target(node.address, 0)) as switch:
+        found = Interpreter(program, SwitchEntries(switch, program), watch="drop_reason").run(frame, 3)
+    assert found.egress_port is None and found.decided_by is not None
+    assert (found.decided_by.table or "").endswith("ingress_policy_table")
