@@ -24,6 +24,8 @@ Examples:
   kulvert lab up                              the same, to play with, until Ctrl-C
   kulvert lab exec visitor -- curl -s http://dashboard.search/
   kulvert lab exec node -- tcpdump -ni eth0
+  kulvert lab exec switch -- kulvert status
+  kulvert lab exec switch -- kulvert trace pod/visitors/visitor-84d7f6c9b-k6b8s svc/search/dashboard:80
   kulvert lab down""",
 )
 def command() -> None:
@@ -82,7 +84,10 @@ def up(target: str, compiler: str, log_dir: Path | None, manifests: Path | None)
 @click.argument("pod")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def execute(pod: str, argv: tuple[str, ...]) -> None:
-    """Run a command in POD of the running lab (`node`: the node's own stack). The start of a pod's name is enough."""
+    """Run a command in POD of the running lab. The start of a pod's name is enough.
+
+    `node` is the node's own stack; `switch` is where the switch and the controller are, for `kulvert status` and its like.
+    """
     from kulvert.lab.state import run_in_lab
 
     sys.exit(run_in_lab(pod, list(argv)))

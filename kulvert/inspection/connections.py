@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 import msgspec
+from rich.console import Console
 
 from controlplane.addresses import AddressError, format_address, is_ipv4, parse_address
 from controlplane.p4rt.connection import Target
@@ -163,7 +166,8 @@ def _cells(switch: Switch, name: str, indices: Sequence[int] | None) -> Iterable
 
 def print_connections(target: Target, address: str | None, limit: int, output: str) -> None:
     """Raises UserError."""
-    with Switch(target) as switch:
+    waiting = Console(stderr=True).status("reading the connection table")  # some seconds, where it is large
+    with Switch(target) as switch, waiting if sys.stderr.isatty() else nullcontext():
         entries = read_connections(switch)
     if address is not None:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from kulvert.failures import UserError
+from kulvert.lab.processes import kulvert_command
 from kulvert.lab.sandbox import NETNS_DIR
 from kulvert.lab.syscalls import CloneFlag, setns
 
@@ -27,6 +28,10 @@ class RunningLab(msgspec.Struct, frozen=True):
 def _state_file() -> Path:
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     return Path(folder) / f"kulvert-lab-{os.getuid()}.json"
+
+
+SWITCH = "switch"
+"""The place, for `kulvert lab exec`, where the switch and the controller listen."""
 
 
 def remember_lab(pid: int) -> None:
@@ -82,7 +87,9 @@ def stop_lab() -> None:
 
 
 def run_in_lab(pod: str, argv: list[str]) -> int:
-    """Run a command in a pod of the running lab; its exit status.
+    """Run a command in a pod of the running lab, or, as `switch`, where its switch and controller are; its exit status.
+
+    The command `kulvert` is this very one.
 
     Raises:
         UserError: no lab, no such pod, or no such command.
@@ -90,6 +97,7 @@ def run_in_lab(pod: str, argv: list[str]) -> int:
     lab = running_lab()
     kinds = {"user": CloneFlag.NEWUSER, "pid": CloneFlag.NEWPID, "ipc": CloneFlag.NEWIPC, "mnt": CloneFlag.NEWNS}
     descriptors = []
+    outside = os.open(f"/proc/{lab.pid}/ns/net", os.O_RDONLY)
     for name, kind in kinds.items():
         path = f"/proc/{lab.pid}/ns/{name}"
         if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
@@ -99,11 +107,13 @@ def run_in_lab(pod: str, argv: list[str]) -> int:
         os.close(descriptor)
     names = sorted(path.name for path in NETNS_DIR.iterdir())
     chosen = [name for name in names if name == pod] or [name for name in names if name.startswith(pod)]
-    if not chosen:
-        raise UserError(f"the lab has no pod {pod!r}; it has {', '.join(names)}")
-    namespace = os.open(NETNS_DIR / chosen[0], os.O_RDONLY)
+    if not chosen and pod != SWITCH:
+        raise UserError(f"the lab has no pod {pod!r}; it has {', '.join([*names, SWITCH])}")
+    namespace = outside if pod == SWITCH else os.open(NETNS_DIR / chosen[0], os.O_RDONLY)
     setns(namespace, CloneFlag.NEWNET)
     os.close(namespace)
+    if argv[0] == "kulvert":
+        argv = kulvert_command(*argv[1:])
     child = os.fork()  # only a child is in the PID namespace
     if child == 0:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,18 @@ def test_a_command_in_a_pod_reaches_a_service_by_name(lab: dict[str, str]) -> No
 
 def test_the_node_is_a_place_for_commands_and_their_status_comes_out(lab: dict[str, str]) -> None:
     assert _exec(lab, "node", "--", sys.executable, "-c", "import sys; sys.exit(7)").returncode == 7
+
+
+def test_the_switch_is_where_kulvert_can_be_asked(lab: dict[str, str]) -> None:
+    status = _exec(lab, "switch", "--", "kulvert", "status", "--output", "json")
+    assert status.returncode == 0, status.stderr
+    assert json.loads(status.stdout)["is_ready"]
+    visitor = "pod/visitors/visitor-84d7f6c9b-k6b8s"
+    allowed = _exec(lab, "switch", "--", "kulvert", "trace", visitor, "svc/search/dashboard:80")
+    assert allowed.returncode == 0 and "forwarded to port" in allowed.stdout, allowed.stdout + allowed.stderr
+    denied = _exec(lab, "switch", "--", "kulvert", "trace", visitor, "svc/search/search-store:9200")
+    assert denied.returncode == 1 and "isolated by NetworkPolicy/search/" in " ".join(denied.stdout.split())
+    assert _exec(lab, "switch", "--", "kulvert", "diff").returncode == 0
 
 
 def test_no_such_pod_is_told_with_those_there_are(lab: dict[str, str]) -> None:
