@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ _PROBE_SECONDS = 60.0
 """How often it is looked whether an API that the cluster does not have has come."""
 
 _WRITE_SECONDS = 10.0
+_RELOAD_SECONDS = 5.0
+"""The credentials are read anew at most this often."""
 
 
 class ClusterAccessError(Exception):
@@ -51,6 +54,10 @@ class _AbsentError(Exception):
 
 class _RequestError(Exception):
     """A request that failed; it is tried again."""
+
+
+class _UnauthorizedError(_RequestError):
+    """401: the credentials are not, or no longer, taken."""
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):
@@ -76,6 +83,7 @@ class ApiServerSource:
         self._kubeconfig = kubeconfig
         self._context = context
         self._api: client.ApiClient | None = None
+        self._renewed = -_RELOAD_SECONDS
         self._listed: set[str] = set()
         self._absent: set[str] = set()
         self._reported: dict[ObjectRef, str] = {}
@@ -89,17 +97,7 @@ class ApiServerSource:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the cluster until `stop`. Raises ClusterAccessError; everything later is retried."""
-        configuration = client.Configuration()
-        try:
-            if self._kubeconfig is not None:
-                await config.load_kube_config(
-                    str(self._kubeconfig), context=self._context, client_configuration=configuration
-                )
-            else:
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-            what = self._kubeconfig or "the in-cluster service account"
-            raise ClusterAccessError(f"cannot use {what}: {error}") from None
+        configuration = await self._load_configuration()
         configuration.connection_pool_maxsize = 2 * len(RESOURCES)
         async with client.ApiClient(configuration) as api:
             self._api = api
@@ -117,6 +115,36 @@ class ApiServerSource:
                 for task in (stopping, *tasks):
                     task.cancel()
                 await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+    async def _load_configuration(self) -> client.Configuration:
+        """Where the API server is, and as whom to speak to it. Raises ClusterAccessError."""
+        configuration = client.Configuration()
+        try:
+            if self._kubeconfig is not None:
+                await config.load_kube_config(
+                    str(self._kubeconfig), context=self._context, client_configuration=configuration
+                )
+            else:
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            what = self._kubeconfig or "the in-cluster service account"
+            raise ClusterAccessError(f"cannot use {what}: {error}") from None
+        return configuration
+
+    async def _renew_credentials(self, api: client.ApiClient) -> None:
+        """Read the credentials again: a token in the file, or what its exec plugin gives, may be another by now."""
+        now = time.monotonic()
+        if now - self._renewed < _RELOAD_SECONDS:
+            return
+        self._renewed = now
+        try:
+            fresh = await self._load_configuration()
+        except ClusterAccessError as error:
+            log.warning("%s", error)
+            return
+        api.configuration.api_key = fresh.api_key
+        api.configuration.api_key_prefix = fresh.api_key_prefix
+        api.configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
 
     # -- one kind
 
@@ -140,6 +168,9 @@ class ApiServerSource:
                 self._note_absent(resource)
                 await asyncio.sleep(_PROBE_SECONDS * random.uniform(0.8, 1.2))
                 continue
+            except _UnauthorizedError as error:
+                log.warning("%s: %s; reading the credentials again", resource.plural, error)
+                await self._renew_credentials(api)
             except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
                 log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), backoff)
             await asyncio.sleep(backoff * random.uniform(0.8, 1.2))
@@ -275,7 +306,8 @@ class ApiServerSource:
             raise _GoneError
         if response.status == 404 and resource.is_optional:
             raise _AbsentError
-        raise _RequestError(f"the API server answers {response.status} {response.reason}: {_body_words(body)}")
+        kind = _UnauthorizedError if response.status == 401 else _RequestError
+        raise kind(f"the API server answers {response.status} {response.reason}: {_body_words(body)}")
 
     # -- writing Events, the only thing that is ever written
 

@@ -18,7 +18,7 @@ from controlplane.kube.objects import (
     Resource,
 )
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+OWN_ANNOTATIONS = "kulvert.dev/"
 
 T = TypeVar("T")
 
@@ -120,6 +120,6 @@ def _convert(value: Any, wanted: type[T], ref: ObjectRef, root: str) -> T:
 
 
 def _slim(metadata: ObjectMeta, namespace: str) -> ObjectMeta:
-    """Only what is needed of the metadata: kubectl's copy of the whole manifest is not."""
-    annotations = {key: text for key, text in (metadata.annotations or {}).items() if key != LAST_APPLIED}
+    """Only what is needed of the metadata: of the annotations, Kulvert's own, and they are seldom there."""
+    annotations = {key: text for key, text in (metadata.annotations or {}).items() if key.startswith(OWN_ANNOTATIONS)}
     return ObjectMeta(metadata.name, namespace, metadata.labels or None, annotations or None)

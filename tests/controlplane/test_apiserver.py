@@ -296,6 +296,23 @@ def test_an_expired_token_is_tried_again(tmp_path: Path) -> None:
     run(test())
 
 
+def test_credentials_that_are_replaced_on_disk_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apiserver, "_RELOAD_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with api_server() as server, following(server, tmp_path) as (store, _):
+            await asyncio.wait_for(store.wait_synced(), 5)
+            server.token = "second"
+            server.put(service_value("later"))
+            server.cut()
+            await asyncio.sleep(0.1)
+            assert len(store) == 0, "the old token is not taken any more"
+            kubeconfig(tmp_path, server.url, "second")
+            await until(lambda: len(store) == 1)
+
+    run(test())
+
+
 def test_an_api_that_the_cluster_does_not_have_is_no_obstacle_and_is_found_when_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
