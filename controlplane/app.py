@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 
@@ -27,6 +28,10 @@ from controlplane.tracing import TracingError, make_spans
 __all__ = ["Controller", "ControllerOptions", "LogFormat", "OptionsError", "run"]
 
 log = logging.getLogger(__name__)
+
+GC_THRESHOLDS = (200_000, 20, 100)
+"""A cluster is hundreds of thousands of objects in hardly any cycles: looking for those as often as Python does by itself takes a fifth
+of the time of a start."""
 
 
 class Controller:
@@ -179,4 +184,5 @@ def run(options: ControllerOptions) -> int:
         OptionsError: before anything is written; `str()` is one line for the user.
     """
     set_up_logging(options.log_format, options.log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
     return asyncio.run(_run(options))
