@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from finsy.proto import stratum
 
 from p4base.lookup import P4InfoIndex
-from p4base.messages import p4d, p4r
+from p4base.messages import p4d, p4i, p4r
 from p4switch.service.arbitration import Client
-from p4switch.service.errors import BatchError, Code
+from p4switch.service.errors import BatchError, Code, P4Error
 from tests.p4switch.compiled import compiled_with_info
 from tests.p4switch.conftest import PortedNativeDataplane
 from tests.p4switch.harness import Harness, arbitration, received, table
@@ -162,6 +164,29 @@ def test_a_direct_meter_comes_and_goes_with_its_entry(state: State) -> None:
     assert refusal(lambda: state.modify(direct))[0] == Code.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "colours"),
+    [
+        ("SINGLE_RATE_THREE_COLOR", p4r.MeterConfig(cburst=2, pburst=2, eburst=3), [0, 0, 1, 1, 1, 2, 2]),
+        ("SINGLE_RATE_TWO_COLOR", p4r.MeterConfig(cburst=2, pburst=2), [0, 0, 2, 2]),
+        ("TWO_RATE_THREE_COLOR", p4r.MeterConfig(cburst=2, pburst=2), [0, 0, 2, 2]),
+    ],
+)
+def test_single_rate_meters(state: State, kind: str, config: p4r.MeterConfig, colours: list[int]) -> None:
+    changed = p4r.ForwardingPipelineConfig()
+    changed.CopyFrom(state.config)
+    changed.p4info.meters[0].spec.type = p4i.MeterSpec.Type.Value(kind)
+    state.set_config(config=changed)
+    state.modify(meter(state, 1, p4r.MeterEntry(config=config)))
+    assert state.colours(len(colours), dst=1) == colours
+    assert state.read(meter(state, 1))[0].meter_entry.config == config
+    if kind != "TWO_RATE_THREE_COLOR":
+        unequal = p4r.MeterConfig(cir=1, cburst=2, pir=2, pburst=2)
+        code, message = refusal(lambda: state.modify(meter(state, 1, p4r.MeterEntry(config=unequal))))
+        assert code == Code.INVALID_ARGUMENT
+        assert "single rate" in message
+
+
 # -- value sets
 
 
@@ -289,6 +314,24 @@ def test_a_digest_that_nobody_took_is_sent_to_the_next_primary(state: State) -> 
     assert learned(state.messages(newcomer, "digest")[0]) == [5]
 
 
+def test_notifications_reach_the_roles_that_have_their_objects(state: State) -> None:
+    clients = {}
+    for name, ids in (("learner", [state.id("digests", "learned_t")]), ("other", [state.id("tables", "limit")])):
+        request = arbitration(3, role=name)
+        request.arbitration.role.config.Pack(stratum.P4RoleConfig(exclusive_p4_ids=ids))
+        clients[name] = Client()
+        state.device.stream_message(clients[name], request)
+    aged = state.entry("forward", 2, "send", 2)
+    aged.idle_timeout_ns = SECOND // 50
+    state.insert(table(state.entry("forward", 1, "learn")), table(aged), digest(state))
+    state.send(dst=1, src=5)
+    assert learned(state.messages(clients["learner"], "digest")[0]) == [5]
+    assert learned(state.messages(state.client, "digest")[0]) == [5]
+    assert state.messages(state.client, "idle_timeout_notification")
+    assert {m.WhichOneof("update") for m in received(clients["learner"])} <= {"digest", "arbitration"}
+    assert {m.WhichOneof("update") for m in received(clients["other"])} == {"arbitration"}
+
+
 # -- idle timeouts
 
 
@@ -375,6 +418,27 @@ def test_a_backup_replica_stands_in_while_the_port_is_down(state: State) -> None
     state.insert(entity, table(state.entry("forward", 0x0A, "copy", 3)))
     assert [(port, frame[10]) for port, frame in state.send()] == [(CPU, 3), (2, 4)]
     assert state.read(entity) == [entity]
+
+
+# -- configurations
+
+
+def test_what_the_data_plane_cannot_run_is_refused_by_name_and_the_old_program_stays(state: State) -> None:
+    bad = p4r.ForwardingPipelineConfig()
+    bad.CopyFrom(state.config)
+    document = json.loads(bad.p4_device_config)
+    (action,) = (item for item in document["actions"] if item["name"] == "state_ingress.mirror")
+    action["primitives"][0]["op"] = "nonsense"
+    bad.p4_device_config = json.dumps(document).encode()
+    state.insert(table(state.entry("forward", 0x0A, "send", 2)))
+    actions = p4r.SetForwardingPipelineConfigRequest
+    for how in (actions.VERIFY, actions.VERIFY_AND_SAVE, actions.VERIFY_AND_COMMIT, actions.RECONCILE_AND_COMMIT):
+        with pytest.raises(P4Error, match=r"nonsense") as caught:
+            state.set_config(how, bad)
+        assert caught.value.code == Code.INVALID_ARGUMENT
+        assert "state_ingress.mirror" in str(caught.value)
+    assert state.send()[0][0] == 2
+    assert len(state.entries(state.id("tables", "forward"))) == 1
 
 
 # -- batches

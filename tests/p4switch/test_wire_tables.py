@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from p4base.messages import p4r
@@ -202,7 +202,7 @@ atomicities = st.sampled_from(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=st.lists(st.tuples(st.lists(updates(), max_size=8), atomicities), min_size=1, max_size=4))
 @example(
     batches=[
@@ -220,7 +220,7 @@ def test_requests_fare_alike(
         pair.check(request)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     batch=st.lists(updates(), min_size=1, max_size=4),
     changes=st.lists(
