@@ -12,6 +12,7 @@ from kulvert.targets import CONNECTION_WAYS, Target
 
 _PORT_NUMBERS = 511
 _POLICY_IDS = 1 << 16
+_FAMILIES = 2
 _RECORD_BYTES = 64
 _TAG_BYTES = 8
 
@@ -50,6 +51,15 @@ def capacity_of(target: Target) -> tuple[Capacity, ...]:
             "endpoints",
             min(sizes.endpoint_selector, sizes.live_endpoint_table),
             "sizes.endpoint_selector, live_endpoint_table",
+        ),
+        Capacity(
+            "source ranges of load balancers", sizes.service_source_range_table, "sizes.service_source_range_table"
+        ),
+        Capacity("clients with session affinity", target.affinity.ways, "affinity.set_bits"),
+        Capacity(
+            "masqueraded connections to one endpoint",
+            target.masquerade.last_port - target.masquerade.first_port + 1,
+            "masquerade.first_port, last_port",
         ),
         Capacity(
             "address ranges classified for policy",
@@ -102,6 +112,14 @@ def find_contradictions(target: Target) -> Iterator[str]:
     for name in ("egress_policy_table", "ingress_policy_table"):
         if getattr(sizes, name) > _POLICY_IDS * 64:
             yield f"sizes.{name} is {getattr(sizes, name)}, more than {_POLICY_IDS} policies can use"
+    if sizes.masquerade_table < _FAMILIES:
+        yield f"sizes.masquerade_table is {sizes.masquerade_table}, but each of the two address families needs an entry"
+    ports = target.masquerade
+    if ports.last_port < ports.first_port:
+        yield (
+            f"masquerade.last_port is {ports.last_port}, below masquerade.first_port ({ports.first_port}): "
+            f"no connection could be masqueraded"
+        )
     timeouts = target.timeouts
     if timeouts.tcp_established <= timeouts.tcp_closing:
         yield (

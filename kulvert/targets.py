@@ -23,6 +23,9 @@ SwitchName = Literal["kulvert", "bmv2"]
 CONNECTION_WAYS = 8
 """Ways of a connection set: fixed by `p4src/stages/connections.p4`, because it is the shape of the code, not a size."""
 
+AFFINITY_WAYS = 4
+"""Ways of a set of session affinity: the shape of `p4src/stages/affinity.p4`."""
+
 TICK_SECONDS = (1 << 20) / 1_000_000
 """The pipeline counts time in ticks of 2^20 microseconds."""
 
@@ -72,8 +75,12 @@ class Sizes:
     live_endpoint_table: int
     service_frontend_table: int
     service_address_table: int
+    service_source_range_table: int
+    source_class_table: int
+    affinity_endpoint_table: int
     service_endpoint_table: int
     endpoint_selector: int
+    masquerade_table: int
     destination_pod_table: int
     source_identity_table: int
     destination_identity_table: int
@@ -96,9 +103,14 @@ class Widths:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connection table: 2**set_bits sets of CONNECTION_WAYS ways; a connection takes two ways, one a direction."""
+    """The connection table: 2**set_bits sets of CONNECTION_WAYS ways; a connection takes two ways, one a direction.
+
+    Attributes:
+        pickup: whether a TCP or SCTP packet without a connection may open one, as if it had been there before the switch.
+    """
 
     set_bits: int
+    pickup: bool
 
     @property
     def sets(self) -> int:
@@ -117,6 +129,26 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
+class Affinity:
+    """Session affinity: 2**set_bits sets of AFFINITY_WAYS ways, one for each client of a Service port."""
+
+    set_bits: int
+
+    @property
+    def ways(self) -> int:
+        """Clients that the table holds when every set is full; then the one that would be forgotten first goes."""
+        return AFFINITY_WAYS << self.set_bits
+
+
+@dataclass(frozen=True, slots=True)
+class Masquerade:
+    """The node's ports that connections are masqueraded from, ends included."""
+
+    first_port: int
+    last_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds without a packet after which a connection is forgotten, by protocol and state."""
 
@@ -124,6 +156,7 @@ class Timeouts:
     tcp_established: float
     tcp_closing: float
     tcp_closed: float
+    sctp_established: float
     udp_unreplied: float
     udp_replied: float
     icmp: float
@@ -168,6 +201,8 @@ class Target:
     sizes: Sizes
     widths: Widths
     connections: Connections
+    affinity: Affinity
+    masquerade: Masquerade
     timeouts: Timeouts
     capabilities: Capabilities = Capabilities()
 
@@ -218,7 +253,7 @@ def load_target(name_or_path: str | Path) -> Target:
     return _Reader(path, text).target(document)
 
 
-_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "timeouts")
+_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "affinity", "masquerade", "timeouts")
 _STRINGS = ("description", "architecture", "program")
 
 
@@ -251,7 +286,9 @@ class _Reader:
                 }
             ),
             widths=Widths(**self._integers("widths", document["widths"], Widths, low=8, high=32)),
-            connections=Connections(**self._integers("connections", document["connections"], Connections, 1, 22)),
+            connections=self._connections(document["connections"]),
+            affinity=Affinity(**self._integers("affinity", document["affinity"], Affinity, 1, 24)),
+            masquerade=Masquerade(**self._integers("masquerade", document["masquerade"], Masquerade, 1, 65535)),
             timeouts=self._timeouts(document["timeouts"]),
             capabilities=capabilities,
         )
@@ -289,6 +326,13 @@ class _Reader:
             raise self._error("", "program", f"there is no program {program!r} in p4src/programs; there is: {there}")
         return program
 
+    def _connections(self, table: Mapping[str, Any]) -> Connections:
+        self._check_keys("connections", table, [field.name for field in fields(Connections)])
+        return Connections(
+            set_bits=self._integer("connections", table, "set_bits", 1, 22),
+            pickup=self._choice("connections", table, "pickup", (False, True)),
+        )
+
     def _timeouts(self, table: Mapping[str, Any]) -> Timeouts:
         names = [field.name for field in fields(Timeouts)]
         self._check_keys("timeouts", table, names)
@@ -306,13 +350,15 @@ class _Reader:
     def _integers(self, where: str, table: Mapping[str, Any], kind: type, low: int, high: int) -> dict[str, int]:
         names = [field.name for field in fields(kind)]
         self._check_keys(where, table, names)
-        for name in names:
-            value = table[name]
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise self._error(where, name, f"must be a whole number, not {value!r}")
-            if not low <= value <= high:
-                raise self._error(where, name, f"must be between {low} and {high}, not {value}")
-        return {name: table[name] for name in names}
+        return {name: self._integer(where, table, name, low, high) for name in names}
+
+    def _integer(self, where: str, table: Mapping[str, Any], key: str, low: int, high: int) -> int:
+        value = table[key]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._error(where, key, f"must be a whole number, not {value!r}")
+        if not low <= value <= high:
+            raise self._error(where, key, f"must be between {low} and {high}, not {value}")
+        return value
 
     def _string(self, where: str, table: Mapping[str, Any], key: str) -> str:
         value = table[key]

@@ -17,6 +17,8 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv6);
         packet.emit(hdr.tcp);
         packet.emit(hdr.udp);
+        packet.emit(hdr.sctp);
+        packet.emit(hdr.sctp_chunk);
         packet.emit(hdr.icmp);
         packet.emit(hdr.icmp_echo);
         packet.emit(hdr.nd_neighbor);

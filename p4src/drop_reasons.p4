@@ -28,9 +28,13 @@ enum bit<8> drop_reason_t {
     NO_ROUTE               = 21,
     TTL_EXCEEDED           = 22,
     CONNECTIONS_FULL       = 23,    // no way to be had in the connection's set
-    CONNECTION_CONFLICT    = 24     // its answers could not be told from those of another connection
+    CONNECTION_CONFLICT    = 24,    // its answers could not be told from those of another connection
+    SOURCE_RANGE           = 25,    // a load balancer's address, asked for from outside its loadBalancerSourceRanges
+    NO_LOCAL_ENDPOINT      = 26,    // a traffic policy Local, and no endpoint on this node
+    MASQUERADE_EXHAUSTED   = 27,    // no free port of the node's could be had
+    NO_MASQUERADE_ADDRESS  = 28     // the node has no address of that family
 }
 
-const bit<32> DROP_REASONS = 32;
+const bit<32> DROP_REASONS = 64;
 
 #endif

@@ -19,6 +19,7 @@ const bit<8> PROTOCOL_ROUTING             = 43;
 const bit<8> PROTOCOL_FRAGMENT            = 44;
 const bit<8> PROTOCOL_ICMPV6              = 58;
 const bit<8> PROTOCOL_DESTINATION_OPTIONS = 60;
+const bit<8> PROTOCOL_SCTP                = 132;
 
 const bit<8> ICMP_ECHO_REPLY               = 0;
 const bit<8> ICMP_UNREACHABLE              = 3;
@@ -42,6 +43,14 @@ const bit<8> TCP_FIN = 0x01;
 const bit<8> TCP_SYN = 0x02;
 const bit<8> TCP_RST = 0x04;
 const bit<8> TCP_ACK = 0x10;
+
+// RFC 9260, section 3.2: the chunks that open and end an association.
+const bit<8> SCTP_INIT              = 1;
+const bit<8> SCTP_INIT_ACK          = 2;
+const bit<8> SCTP_ABORT             = 6;
+const bit<8> SCTP_SHUTDOWN          = 7;
+const bit<8> SCTP_SHUTDOWN_ACK      = 8;
+const bit<8> SCTP_SHUTDOWN_COMPLETE = 14;
 
 // To the controller. The port is the one the packet came in on; `reason` is the trap entry's.
 @controller_header("packet_in")
@@ -126,6 +135,21 @@ header udp_t {
     bit<16> checksum;
 }
 
+// RFC 9260, section 3.1. The checksum is a CRC32c over header and chunks, with its lowest byte first.
+header sctp_t {
+    bit<16> sport;
+    bit<16> dport;
+    bit<32> verification_tag;
+    bit<32> checksum;
+}
+
+// The start of the first chunk; there is always one.
+header sctp_chunk_t {
+    bit<8>  type;
+    bit<8>  flags;
+    bit<16> length;
+}
+
 // The common start of every ICMP and ICMPv6 message.
 header icmp_t {
     bit<8>  type;
@@ -171,6 +195,8 @@ struct headers_t {
     ipv6_t                 ipv6;
     tcp_t                  tcp;
     udp_t                  udp;
+    sctp_t                 sctp;
+    sctp_chunk_t           sctp_chunk;
     icmp_t                 icmp;
     icmp_echo_t            icmp_echo;
     nd_neighbor_t          nd_neighbor;

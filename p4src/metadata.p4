@@ -10,12 +10,21 @@ enum bit<2> port_kind_t {
     UPLINK  = 3
 }
 
-// How a connection's packets are translated in one direction.
-enum bit<2> translation_t {
-    NONE        = 0,
-    DESTINATION = 1,    // towards the endpoint
-    SOURCE      = 2,    // the answer, back to the Service's address
-    HAIRPIN     = 3     // a pod that is its own endpoint: the addresses change places, so that it answers to the Service
+// Where the sender of a new connection stands, which the traffic policies of Services ask for.
+enum bit<2> source_class_t {
+    EXTERNAL = 0,
+    POD      = 1,
+    NODE     = 2        // this node itself
+}
+
+// What a TCP segment or the first chunk of an SCTP packet says about its connection.
+enum bit<3> signal_t {
+    NONE   = 0,         // data, acknowledgements, and every packet of the other protocols
+    OPEN   = 1,         // SYN; INIT
+    ACCEPT = 2,         // SYN and ACK; INIT ACK
+    END    = 3,         // FIN; SHUTDOWN, SHUTDOWN ACK
+    ABORT  = 4,         // RST; ABORT, SHUTDOWN COMPLETE
+    STRAY  = 5          // a segment that says nothing at all: it can belong to a connection, but open none
 }
 
 // The five-tuple. ICMP echo puts its identifier in the place of the asking side's port.
@@ -27,17 +36,50 @@ struct flow_t {
     bit<8>    protocol;
 }
 
+// The secret of the hash that puts connections and clients in their places.
+struct hash_key_t {
+    bit<64> word_0;
+    bit<64> word_1;
+    bit<64> word_2;
+    bit<64> word_3;
+    bit<64> word_4;
+    bit<64> word_5;
+    bit<64> word_6;
+    bit<64> word_7;
+    bit<64> word_8;
+    bit<64> word_9;
+    bit<64> start;
+}
+
 struct connection_t {
-    bit<32>       slot;             // the way that holds this direction
-    bit<64>       tag;
-    bit<28>       now;              // in ticks of 2^20 microseconds
-    bit<1>        is_hit;
-    bit<1>        is_reply;         // this direction answers the one that opened the connection
-    translation_t translation;
-    ip_addr_t     address;          // what the translated address becomes
-    bit<16>       port;             // what the translated port becomes
-    bit<16>       checksum_delta;   // what the translation adds to a TCP or UDP checksum, in ones' complement
-    bit<32>       endpoint_id;
+    bit<32>  slot;              // the way that holds this direction
+    bit<32>  peer_slot;         // the way that holds the other one
+    bit<64>  tag;
+    bit<28>  now;               // in ticks of 2^20 microseconds
+    signal_t signal;
+    bit<1>   is_hit;
+    bit<1>   is_reply;          // this direction answers the one that opened the connection
+    bit<1>   is_retry;          // opened before, and decided anew because nobody has answered
+    bit<1>   is_translated;
+    bit<1>   is_hairpin;        // a pod that is its own endpoint
+    bit<1>   is_masqueraded;    // the source is to become the node's own address and a port of the pipeline's choice
+    bit<16>  checksum_delta;    // what the translation adds to a TCP or UDP checksum, in ones' complement
+    bit<32>  endpoint_id;
+}
+
+// What a new connection finds out about the Service that it asks for.
+struct service_t {
+    bit<1>         is_found;
+    source_class_t source_class;
+    bit<24>        internal_set_id;     // the endpoints for pods and this node; 0 is none
+    bit<24>        external_set_id;     // the endpoints for everybody else; 0 is none
+    bit<24>        set_id;              // that of the two which counts
+    bit<3>         masquerade;          // one bit a source class: external, pod, node from the right
+    bit<24>        source_ranges_id;    // 0: everybody may
+    bit<24>        affinity_id;
+    bit<17>        affinity_seconds;    // 0: no session affinity
+    bit<32>        affinity_slot;       // where the client's endpoint is remembered
+    bit<36>        affinity_fingerprint;
 }
 
 struct metadata_t {
@@ -52,9 +94,9 @@ struct metadata_t {
     bit<1>        is_tracked;       // belongs to a connection: not an ICMP error
     flow_t        flow;             // as received
     flow_t        translated;       // as it leaves
+    hash_key_t    hash_key;
     connection_t  connection;
-    bit<24>       service_id;
-    bit<1>        is_service;
+    service_t     service;
     bit<16>       egress_policy_id;
     bit<16>       ingress_policy_id;
     bit<24>       source_identity;

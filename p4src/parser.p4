@@ -61,6 +61,7 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition select(hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
             (0, PROTOCOL_TCP):  parse_tcp;
             (0, PROTOCOL_UDP):  parse_udp;
+            (0, PROTOCOL_SCTP): parse_sctp;
             (0, PROTOCOL_ICMP): parse_icmp;
             default:            accept;
         }
@@ -76,6 +77,7 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition select(hdr.ipv6.next_header) {
             PROTOCOL_TCP:    parse_tcp;
             PROTOCOL_UDP:    parse_udp;
+            PROTOCOL_SCTP:   parse_sctp;
             PROTOCOL_ICMPV6: parse_icmpv6;
             default:         accept;
         }
@@ -92,6 +94,14 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         packet.extract(hdr.udp);
         meta.flow.l4_sport = hdr.udp.sport;
         meta.flow.l4_dport = hdr.udp.dport;
+        transition accept;
+    }
+
+    state parse_sctp {
+        packet.extract(hdr.sctp);
+        packet.extract(hdr.sctp_chunk);
+        meta.flow.l4_sport = hdr.sctp.sport;
+        meta.flow.l4_dport = hdr.sctp.dport;
         transition accept;
     }
 

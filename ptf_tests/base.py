@@ -205,11 +205,22 @@ class NodeTest(unittest.TestCase):
         endpoints: Sequence[Side],
         service_id: int = 1,
         weights: Sequence[int] = (),
+        **options: int,
     ) -> Entry:
-        """A Service port with its endpoints, ids from 1000 × service_id on, all alive; returns the frontend's entry."""
+        """A Service port with its endpoints, ids from 1000 × service_id on, all alive; returns the frontend's entry.
+
+        `options` are parameters of `set_service`, see `service_params`.
+        """
+        self.add_endpoint_set(endpoints, service_id, weights)
+        frontend = self.frontend_entry(vip, port, protocol, "set_service", **self.service_params(service_id, **options))
+        self.client.insert(frontend)
+        return frontend
+
+    def add_endpoint_set(self, endpoints: Sequence[Side], set_id: int, weights: Sequence[int] = ()) -> None:
+        """A set of endpoints, ids from 1000 × set_id on, all alive."""
         members = {}
         for number, endpoint in enumerate(endpoints):
-            member_id = service_id * 1000 + number
+            member_id = set_id * 1000 + number
             self.client.insert_member(
                 "endpoint_selector",
                 member_id,
@@ -220,11 +231,21 @@ class NodeTest(unittest.TestCase):
             )
             self.client.insert(self.live_entry(member_id))
             members[member_id] = weights[number] if weights else 1
-        self.client.insert_group("endpoint_selector", service_id, members, max_size=sum(members.values()))
-        self.client.insert(Entry("service_endpoint_table", {"service_id": service_id}, GroupRef(service_id)))
-        frontend = self.frontend_entry(vip, port, protocol, "set_service", service_id=service_id)
-        self.client.insert(frontend)
-        return frontend
+        self.client.insert_group("endpoint_selector", set_id, members, max_size=sum(members.values()))
+        self.client.insert(Entry("service_endpoint_table", {"set_id": set_id}, GroupRef(set_id)))
+
+    @staticmethod
+    def service_params(set_id: int, **options: int) -> dict[str, int]:
+        """The parameters of `set_service` for one set that everybody may use as he is; `options` override them."""
+        params = {
+            "internal_set_id": set_id,
+            "external_set_id": set_id,
+            "masquerade": 0,
+            "source_ranges_id": 0,
+            "affinity_id": set_id,
+            "affinity_seconds": 0,
+        }
+        return params | options
 
     @staticmethod
     def live_entry(endpoint_id: int) -> Entry:

@@ -171,6 +171,10 @@ class Client:
         """Delete table entries, in one batch; their actions do not count."""
         self._write([self._update(p4r.Update.DELETE, self._table_entry(entry)) for entry in entries])
 
+    def write(self, updates: Sequence[tuple[int, p4r.Entity]]) -> None:
+        """Write entities that somebody else has encoded, in one batch: P4Runtime's update type and the entity of each."""
+        self._write([p4r.Update(type=kind, entity=entity) for kind, entity in updates])  # type: ignore[arg-type]
+
     def insert_member(self, profile: str, member_id: int, action: str, **params: int) -> None:
         """Insert a member of an action profile."""
         member = p4r.ActionProfileMember(

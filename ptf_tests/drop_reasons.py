@@ -37,6 +37,10 @@ class DropReason(IntEnum):
     TTL_EXCEEDED = 22
     CONNECTIONS_FULL = 23
     CONNECTION_CONFLICT = 24
+    SOURCE_RANGE = 25
+    NO_LOCAL_ENDPOINT = 26
+    MASQUERADE_EXHAUSTED = 27
+    NO_MASQUERADE_ADDRESS = 28
 
 
 def parse_drop_reasons(path: Path) -> dict[str, int]:

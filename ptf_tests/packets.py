@@ -9,13 +9,21 @@ from typing import Any, Literal
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
+from scapy.layers.sctp import (
+    SCTP,
+    SCTPChunkAbort,
+    SCTPChunkData,
+    SCTPChunkInit,
+    SCTPChunkInitAck,
+    SCTPChunkShutdown,
+)
 from scapy.packet import Packet, Raw
 
 Family = Literal[4, 6]
 FAMILIES: tuple[Family, ...] = (4, 6)
 
-Protocol = Literal["tcp", "udp"]
-PROTOCOL_NUMBER: dict[Protocol, int] = {"tcp": 6, "udp": 17}
+Protocol = Literal["tcp", "udp", "sctp"]
+PROTOCOL_NUMBER: dict[Protocol, int] = {"tcp": 6, "udp": 17, "sctp": 132}
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 
@@ -80,13 +88,29 @@ def segment(
     ack: int = 0,
     ip_fields: dict[str, Any] | None = None,
 ) -> Packet:
-    """A TCP or UDP packet with correct checksums."""
+    """A TCP, UDP or SCTP packet with correct checksums. SCTP takes `flags` for the chunk that they stand for."""
     ip = ip_layer(src.address, dst.address, ttl, **(ip_fields or {}))
+    if protocol == "sctp":
+        if ":" in src.address:
+            ip.nh = PROTOCOL_NUMBER["sctp"]
+        association = SCTP(sport=src.port, dport=dst.port, tag=seq) / _chunk(flags, payload)
+        return Ether(src=src_mac, dst=dst_mac) / ip / association
     if protocol == "tcp":
         transport: Packet = TCP(sport=src.port, dport=dst.port, flags=flags, seq=seq, ack=ack)
     else:
         transport = UDP(sport=src.port, dport=dst.port)
     return Ether(src=src_mac, dst=dst_mac) / ip / transport / Raw(payload)
+
+
+def _chunk(flags: str, payload: bytes) -> Packet:
+    """The SCTP chunk that does what a TCP segment with these flags does; data, if there is nothing of the kind."""
+    chunks: dict[str, Packet] = {
+        "S": SCTPChunkInit(init_tag=1),
+        "SA": SCTPChunkInitAck(init_tag=2),
+        "FA": SCTPChunkShutdown(),
+        "RA": SCTPChunkAbort(),
+    }
+    return chunks.get(flags, SCTPChunkData(data=payload))
 
 
 def echo(

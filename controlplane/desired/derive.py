@@ -27,6 +27,7 @@ from controlplane.desired.inputs import (
 )
 from controlplane.desired.ledger import Change, Ledger
 from controlplane.desired.neighbors import NEIGHBORS
+from controlplane.desired.node import CLUSTER_SOURCES, LOCAL_SOURCES, NODE_SOURCES
 from controlplane.desired.pods import POD
 from controlplane.desired.policy import POLICY_REPORT
 from controlplane.desired.ports import PORTS, PortIndex
@@ -39,13 +40,20 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 _PER_OBJECT: dict[str, tuple[Rule[ObjectRef, Output], ...]] = {
     "Service": (SERVICE, HEALTH_CHECK),
-    "Node": (NODE,),
+    "Node": (NODE, NODE_SOURCES),
     "Pod": (POD, POD_IDENTITY),
     "NetworkPolicy": (POLICY_REPORT,),
     "ClusterNetworkPolicy": (CLUSTER_POLICY_REPORT,),
     "ServiceCIDR": (SERVICE_CIDR,),
 }
-_ALWAYS: tuple[Rule[None, Output], ...] = (PORTS, NEIGHBORS, STATIC_ROUTES, SERVICE_RANGES)
+_ALWAYS: tuple[Rule[None, Output], ...] = (
+    PORTS,
+    NEIGHBORS,
+    STATIC_ROUTES,
+    SERVICE_RANGES,
+    LOCAL_SOURCES,
+    CLUSTER_SOURCES,
+)
 
 
 class Derivation:

@@ -19,6 +19,9 @@ class Backend(msgspec.Struct, frozen=True, order=True, gc=False):
     Attributes:
         ready: takes new connections. Unknown counts as ready.
         serving: answers, be it terminating or not. Unknown is as `ready`.
+        node: where it runs, "" if nobody says.
+        for_nodes: the nodes that it is meant for, by its hints.
+        for_zones: the zones that it is meant for.
     """
 
     address: int
@@ -26,6 +29,16 @@ class Backend(msgspec.Struct, frozen=True, order=True, gc=False):
     ready: bool
     serving: bool
     terminating: bool
+    node: str = ""
+    for_nodes: tuple[str, ...] = ()
+    for_zones: tuple[str, ...] = ()
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where this switch is, for traffic policies and topology hints."""
+
+    node: str
+    zone: str = ""
 
 
 def backends(
@@ -69,25 +82,62 @@ def _address(endpoint: Endpoint, family: Family) -> int:
 
 def _backend(endpoint: Endpoint, address: int, port: int) -> Backend:
     conditions = endpoint.conditions
-    if conditions is None:
-        return Backend(address, port, True, True, False)
-    ready = conditions.ready is not False
-    serving = ready if conditions.serving is None else conditions.serving
-    return Backend(address, port, ready, serving, bool(conditions.terminating))
+    ready = conditions is None or conditions.ready is not False
+    serving = ready if conditions is None or conditions.serving is None else conditions.serving
+    terminating = conditions is not None and bool(conditions.terminating)
+    hints = endpoint.hints
+    return Backend(
+        address,
+        port,
+        ready,
+        serving,
+        terminating,
+        endpoint.node_name or "",
+        () if hints is None else tuple(sorted(item.name for item in hints.for_nodes or ())),
+        () if hints is None else tuple(sorted(item.name for item in hints.for_zones or ())),
+    )
 
 
 def _merge(one: Backend, other: Backend) -> Backend:
+    """One endpoint that two slices have: what either says in its favour holds, and the hints that both give."""
     return Backend(
         one.address,
         one.port,
         one.ready or other.ready,
         one.serving or other.serving,
         one.terminating and other.terminating,
+        one.node or other.node,
+        tuple(sorted({*one.for_nodes, *other.for_nodes})) if one.for_nodes and other.for_nodes else (),
+        tuple(sorted({*one.for_zones, *other.for_zones})) if one.for_zones and other.for_zones else (),
     )
 
 
-def usable(found: list[Backend]) -> list[Backend]:
-    """Those that take new connections: the ready ones; if there is none, the terminating ones that still serve."""
-    return [backend for backend in found if backend.ready] or [
-        backend for backend in found if backend.serving and backend.terminating
-    ]
+def usable(found: list[Backend], place: Place) -> list[Backend]:
+    """Those in the whole cluster that take new connections from this node: the ready ones, as far as hints keep them for other
+    places; if none is ready, the terminating ones that still serve.
+    """
+    ready = [backend for backend in found if backend.ready]
+    return _hinted(ready, place) if ready else _terminating(found)
+
+
+def usable_here(found: list[Backend], place: Place) -> list[Backend]:
+    """Those on this node, decided among themselves. Hints do not count."""
+    here = [backend for backend in found if backend.node and backend.node == place.node]
+    return [backend for backend in here if backend.ready] or _terminating(here)
+
+
+def _terminating(found: list[Backend]) -> list[Backend]:
+    return [backend for backend in found if backend.serving and backend.terminating]
+
+
+def _hinted(ready: list[Backend], place: Place) -> list[Backend]:
+    """By hints for nodes, else by hints for zones, else all. Hints count only if every endpoint has some and one is for here."""
+    if all(backend.for_nodes for backend in ready):
+        mine = [backend for backend in ready if place.node in backend.for_nodes]
+        if mine:
+            return mine
+    if place.zone and all(backend.for_zones for backend in ready):
+        mine = [backend for backend in ready if place.zone in backend.for_zones]
+        if mine:
+            return mine
+    return ready

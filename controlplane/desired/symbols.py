@@ -32,16 +32,28 @@ class Family(IntEnum):
 
 
 class ServiceId(msgspec.Struct, frozen=True, order=True, gc=False):
-    """The set of endpoints of one Service port in one address family."""
+    """The set of endpoints of one Service port in one address family: all over the cluster, or if `scope` is "local" on this node."""
 
     namespace: str
     name: str
     port: int
     protocol: int
     family: int
+    scope: str = ""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}:{self.port}/{Protocol(self.protocol).name}/IPv{self.family}"
+        scope = f" ({self.scope})" if self.scope else ""
+        return f"{self.namespace}/{self.name}:{self.port}/{Protocol(self.protocol).name}/IPv{self.family}{scope}"
+
+
+class SourceRangesId(msgspec.Struct, frozen=True, order=True, gc=False):
+    """The loadBalancerSourceRanges of a Service."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"source ranges of {self.namespace}/{self.name}"
 
 
 class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -87,7 +99,7 @@ class Identity(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"identity of pods {self.namespace}/{{{labels}}}" + (f" in {self.block}" if self.block else "")
 
 
-Symbol = ServiceId | EndpointId | PolicyId | Identity
+Symbol = ServiceId | SourceRangesId | EndpointId | PolicyId | Identity
 
 Value = int | Symbol
 """What a match field or an action parameter holds."""

@@ -39,6 +39,15 @@ class ServicePort(KubeStruct, frozen=True):
     port: int
     name: str | None = None
     protocol: str | None = None
+    node_port: int | None = None
+
+
+class ClientIPConfig(KubeStruct, frozen=True):
+    timeout_seconds: int | None = None
+
+
+class SessionAffinityConfig(KubeStruct, frozen=True):
+    client_ip: ClientIPConfig | None = msgspec.field(default=None, name="clientIP")
 
 
 class ServiceSpec(KubeStruct, frozen=True):
@@ -46,13 +55,32 @@ class ServiceSpec(KubeStruct, frozen=True):
     cluster_ips: tuple[str, ...] | None = msgspec.field(default=None, name="clusterIPs")
     type: str | None = None
     ports: tuple[ServicePort, ...] | None = None
+    external_ips: tuple[str, ...] | None = msgspec.field(default=None, name="externalIPs")
+    load_balancer_source_ranges: tuple[str, ...] | None = None
+    session_affinity: str | None = None
+    session_affinity_config: SessionAffinityConfig | None = None
     external_traffic_policy: str | None = None
+    internal_traffic_policy: str | None = None
     health_check_node_port: int | None = None
+
+
+class LoadBalancerIngress(KubeStruct, frozen=True):
+    ip: str | None = None
+    ip_mode: str | None = None
+
+
+class LoadBalancerStatus(KubeStruct, frozen=True):
+    ingress: tuple[LoadBalancerIngress, ...] | None = None
+
+
+class ServiceStatus(KubeStruct, frozen=True):
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
 class Service(KubeStruct, frozen=True):
     metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
 
 
 # -- EndpointSlice (discovery.k8s.io/v1)
@@ -64,11 +92,21 @@ class EndpointConditions(KubeStruct, frozen=True):
     terminating: bool | None = None
 
 
+class HintTarget(KubeStruct, frozen=True):
+    name: str
+
+
+class EndpointHints(KubeStruct, frozen=True):
+    for_nodes: tuple[HintTarget, ...] | None = None
+    for_zones: tuple[HintTarget, ...] | None = None
+
+
 class Endpoint(KubeStruct, frozen=True):
     addresses: tuple[str, ...] = ()
     conditions: EndpointConditions | None = None
     node_name: str | None = None
     zone: str | None = None
+    hints: EndpointHints | None = None
 
 
 class EndpointPort(KubeStruct, frozen=True):

@@ -3,8 +3,8 @@
 The references come from the P4Info alone:
 
 - a table with an action profile or selector refers to it: members, then groups, then entries;
-- an action parameter refers to a table if that table has a key field of its name and width (`service_id` in an action
-  means the entries with that `service_id`), or if the P4Info says so with `@refers_to(table, field)` on the parameter.
+- an action parameter refers to a table if that table has a key field of its name and width (`policy_id` in an action
+  means the entries with that `policy_id`), or if the P4Info says so with `@refers_to(table, field)` on the parameter.
 
 Insertions and modifications go in that order, deletions after all of them and the other way round. So a
 replaced thing is made, then switched to, then the old one is unmade. Every step is a batch of its own, because a

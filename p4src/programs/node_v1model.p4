@@ -7,6 +7,7 @@
 #include "headers.p4"
 #include "drop_reasons.p4"
 #include "metadata.p4"
+#include "hash.p4"
 #include "parser.p4"
 #include "stages/ports.p4"
 #include "stages/packet_io.p4"
@@ -14,6 +15,8 @@
 #include "stages/admission.p4"
 #include "stages/connections.p4"
 #include "stages/service_lb.p4"
+#include "stages/affinity.p4"
+#include "stages/masquerade.p4"
 #include "stages/nat.p4"
 #include "stages/route.p4"
 #include "stages/policy.p4"
@@ -24,22 +27,28 @@
 control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
     counter(DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
 
-    packet_out_stage()  send_packet_out;
-    ports()             port_stage;
-    neighbor()          neighbor_stage;
-    check_packet()      packet_check;
-    check_source()      source_check;
-    find_connection()   connection_lookup;
-    check_opening()     opening_check;
-    service_lb()        service_stage;
-    translate_flow()    flow_translation;
-    find_next_hop()     route_stage;
-    policy()            policy_stage;
-    insert_connection() connection_insert;
-    follow_connection() connection_follow;
-    rewrite_packet()    packet_translation;
-    forward_packet()    forwarding;
-    refuse()            refusal;
+    packet_out_stage()       send_packet_out;
+    ports()                  port_stage;
+    neighbor()               neighbor_stage;
+    check_packet()           packet_check;
+    check_source()           source_check;
+    choose_hash_key()        hash_key;
+    read_signal()            signal;
+    find_connection()        connection_lookup;
+    check_opening()          opening_check;
+    find_service()           service_lookup;
+    find_affinity()          affinity_lookup;
+    select_endpoint_of_set() endpoint_selection;
+    find_next_hop()          route_stage;
+    policy()                 policy_stage;
+    masquerade()             source_masquerade;
+    measure_translation()    translation_difference;
+    insert_connection()      connection_insert;
+    keep_affinity()          affinity_keeping;
+    follow_connection()      connection_follow;
+    rewrite_packet()         packet_translation;
+    forward_packet()         forwarding;
+    refuse()                 refusal;
 
     apply {
         if (hdr.packet_out.isValid()) {
@@ -58,19 +67,27 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                     }
 
                     if (meta.drop_reason == drop_reason_t.NONE) {
+                        meta.translated = meta.flow;
                         if (meta.is_tracked == 1) {
+                            hash_key.apply(meta);
+                            signal.apply(hdr, meta);
                             connection_lookup.apply(hdr, meta, standard_metadata);
                         }
                         if (meta.connection.is_hit == 0 && meta.drop_reason == drop_reason_t.NONE) {
                             opening_check.apply(hdr, meta);
                             if (meta.drop_reason == drop_reason_t.NONE) {
-                                service_stage.apply(meta);
+                                service_lookup.apply(meta);
+                            }
+                            if (meta.service.is_found == 1 && meta.drop_reason == drop_reason_t.NONE) {
+                                if (meta.service.affinity_seconds != 0) {
+                                    affinity_lookup.apply(meta, standard_metadata);
+                                }
+                                endpoint_selection.apply(meta);
                             }
                         }
                     }
 
                     if (meta.drop_reason == drop_reason_t.NONE) {
-                        flow_translation.apply(meta);
                         route_stage.apply(meta);
 
                         if (meta.drop_reason == drop_reason_t.NONE) {
@@ -78,14 +95,23 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                                 connection_follow.apply(hdr, meta);
                             } else {
                                 policy_stage.apply(meta);
+                                if (meta.connection.is_masqueraded == 1 && meta.drop_reason == drop_reason_t.NONE) {
+                                    source_masquerade.apply(hdr, meta);
+                                }
                                 if (meta.is_tracked == 1 && meta.drop_reason == drop_reason_t.NONE) {
+                                    if (meta.connection.is_translated == 1) {
+                                        translation_difference.apply(meta);
+                                    }
                                     connection_insert.apply(hdr, meta);
+                                }
+                                if (meta.service.affinity_seconds != 0 && meta.drop_reason == drop_reason_t.NONE) {
+                                    affinity_keeping.apply(meta);
                                 }
                             }
                         }
 
                         if (meta.drop_reason == drop_reason_t.NONE) {
-                            if (meta.connection.translation != translation_t.NONE) {
+                            if (meta.connection.is_translated == 1) {
                                 packet_translation.apply(hdr, meta);
                             }
                             forwarding.apply(hdr, meta, standard_metadata);

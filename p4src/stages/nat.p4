@@ -1,27 +1,43 @@
-// Address translation: what the connection says, applied to the five-tuple and to the packet.
+// Address translation: what has been decided about a connection, applied to its packets.
 
 #ifndef KULVERT_NAT_P4
 #define KULVERT_NAT_P4
 
-// The five-tuple as it leaves, which policy and routing look at.
-control translate_flow(inout metadata_t meta) {
+// What the translation adds to a transport checksum: RFC 1624, equation 3, the sum of the complements of what goes and of what
+// comes. The upper 96 bits of two IPv4-mapped addresses cancel each other, so that one formula does for both families.
+control measure_translation(inout metadata_t meta) {
+    bit<64> sum = 0;
+
+    action add_up_difference() {
+        sum = (bit<64>)(~meta.flow.dst_addr[127:96]) + (bit<64>)(~meta.flow.dst_addr[95:64])
+            + (bit<64>)(~meta.flow.dst_addr[63:32]) + (bit<64>)(~meta.flow.dst_addr[31:0])
+            + (bit<64>)(~meta.flow.src_addr[127:96]) + (bit<64>)(~meta.flow.src_addr[95:64])
+            + (bit<64>)(~meta.flow.src_addr[63:32]) + (bit<64>)(~meta.flow.src_addr[31:0])
+            + (bit<64>)meta.translated.dst_addr[127:96] + (bit<64>)meta.translated.dst_addr[95:64]
+            + (bit<64>)meta.translated.dst_addr[63:32] + (bit<64>)meta.translated.dst_addr[31:0]
+            + (bit<64>)meta.translated.src_addr[127:96] + (bit<64>)meta.translated.src_addr[95:64]
+            + (bit<64>)meta.translated.src_addr[63:32] + (bit<64>)meta.translated.src_addr[31:0]
+            + (bit<64>)(~meta.flow.l4_dport) + (bit<64>)meta.translated.l4_dport
+            + (bit<64>)(~meta.flow.l4_sport) + (bit<64>)meta.translated.l4_sport;
+    }
+
+    action fold_words() {
+        sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    }
+
+    action fold_carry() {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+
+    action keep_checksum_delta() {
+        meta.connection.checksum_delta = (bit<16>)(sum + (sum >> 16));      // the carry's own carry ends up in bit 0
+    }
+
     apply {
-        meta.translated = meta.flow;
-        if (meta.connection.translation == translation_t.DESTINATION) {
-            meta.translated.dst_addr = meta.connection.address;
-            meta.translated.l4_dport = meta.connection.port;
-        } else if (meta.connection.translation == translation_t.SOURCE) {
-            meta.translated.src_addr = meta.connection.address;
-            meta.translated.l4_sport = meta.connection.port;
-        } else if (meta.connection.translation == translation_t.HAIRPIN) {
-            meta.translated.src_addr = meta.flow.dst_addr;
-            meta.translated.dst_addr = meta.flow.src_addr;
-            if (meta.connection.is_reply == 1) {
-                meta.translated.l4_sport = meta.connection.port;
-            } else {
-                meta.translated.l4_dport = meta.connection.port;
-            }
-        }
+        add_up_difference();
+        fold_words();
+        fold_carry();
+        keep_checksum_delta();
     }
 }
 

@@ -1,4 +1,5 @@
-// NetworkPolicy for new connections, on translated addresses: the source's egress, then the destination's ingress.
+// NetworkPolicy for new connections: the source's egress, then the destination's ingress. The destination is the endpoint, after its
+// translation; the source is the sender, before a masquerade would make the node of him.
 // An isolated pod has a policy_id other than 0, and what no entry allows is denied.
 
 #ifndef KULVERT_POLICY_P4
@@ -16,7 +17,7 @@ control policy(inout metadata_t meta) {
 
     table source_identity_table {
         key = {
-            meta.translated.src_addr: lpm @name("src_addr");
+            meta.flow.src_addr: lpm @name("src_addr");
         }
         actions = {
             set_source_identity;
@@ -94,7 +95,7 @@ control policy(inout metadata_t meta) {
 
         if (meta.port_kind == port_kind_t.UPLINK && meta.source_identity == IDENTITY_LOCAL_NODE) {
             meta.drop_reason = drop_reason_t.SPOOFED_ADDRESS;   // the node itself does not come in over the wire
-        } else if (meta.connection.translation != translation_t.HAIRPIN) {
+        } else if (meta.connection.is_hairpin == 0) {
             if (meta.egress_policy_id != 0 && meta.destination_identity != IDENTITY_LOCAL_NODE) {
                 egress_policy_table.apply();
             }

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from kulvert.targets import TICK_SECONDS
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
+from ptf_tests.hashing import flow_digest, flows_of_one_set, twin_by_address, twin_by_ports
 from ptf_tests.packets import (
     FAMILIES,
     GATEWAY_MAC,
@@ -53,12 +52,18 @@ class ConnectionTest(NodeTest):
 
     def withdraw(self, vip: Side, protocol: Protocol) -> None:
         """Take the Service's frontend away: only connections still lead to the endpoint."""
-        self.client.delete(self.frontend_entry(vip.address, vip.port, protocol, "set_service", service_id=0))
+        self.client.delete(
+            self.frontend_entry(vip.address, vip.port, protocol, "set_service", **self.service_params(0))
+        )
 
     def is_forgotten(self, src: Side, vip: Side, protocol: Protocol, flags: str = "PA", why: str = "") -> None:
         """The next packet is not translated any more: without a frontend it takes the default route as it is."""
         wanted = self.delivered_to(ROUTER, src, vip, protocol, flags=flags)
         self.pass_through(POD_A.port, self.sent_by(POD_A, src, vip, protocol, flags=flags), ROUTER.port, wanted, why)
+
+    def flows_of_one_set(self, protocol: Protocol) -> Iterator[tuple[Side, Side]]:
+        """Flows from POD_A to POD_B that have to share one set of ways."""
+        return flows_of_one_set(POD_A.ipv4, POD_B.ipv4, PROTOCOL_NUMBER[protocol], self.target.connections.set_bits)
 
     def sleep_for(self, timeout: float) -> None:
         """Wait until a timeout has surely passed, or skip the test if the target's is long."""
@@ -310,7 +315,7 @@ class FullSetEvictsTheUnanswered(ConnectionTest):
     """In a full set the oldest connection without an answer makes room, and a connection with one never does."""
 
     def runTest(self) -> None:
-        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4)
+        flows = self.flows_of_one_set("udp")
         held = [self._open(*next(flows)) for _ in range(_WAYS)]
         self._answer(*held[0])
         for _ in range(2 * _WAYS):  # all of them unanswered, so that each takes the way of one before it
@@ -335,7 +340,7 @@ class FullSetOfAnsweredRefuses(FullSetEvictsTheUnanswered):
     """Nine answered connections do not fit into eight ways: the ninth is refused, and the eight go on."""
 
     def runTest(self) -> None:
-        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4)
+        flows = self.flows_of_one_set("udp")
         held = [self._open(*next(flows)) for _ in range(_WAYS)]
         for src, dst in held:
             self._answer(src, dst)
@@ -354,6 +359,8 @@ class KnownConnectionNeedsNoPolicy(ConnectionTest):
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
             packet = self.sent_by(POD_A, src, dst, "udp")
             self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+            answer = self.sent_by(POD_B, dst, src, "udp")
+            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
             self.client.modify(self.destination_entry(POD_B, family, 9))
             self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "known")
             others = [
@@ -378,9 +385,7 @@ class ConnectionsOutliveTheEntriesThatMadeThem(ConnectionTest):
             self.answer(src, vip, "tcp", "SA")
             self.withdraw(vip, "tcp")
             service_id = 10 * family + 6
-            self.client.delete(
-                Entry("service_endpoint_table", {"service_id": service_id}, "select_endpoint", _NO_ENDPOINT)
-            )
+            self.client.delete(Entry("service_endpoint_table", {"set_id": service_id}, "select_endpoint", _NO_ENDPOINT))
             self.request(src, vip, "tcp", "A")
             self.answer(src, vip, "tcp", "PA")
 
@@ -400,17 +405,17 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
             self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "the known one")
 
     def _twins(self, src: Side, dst: Side, family: Family) -> Iterator[tuple[Side, Side]]:
-        """Flows of the same hash: other ports and source; and where 64 bits can be chosen, another address alone."""
-        remote, wanted = REMOTE.address(family), _flow_hash(src, dst)
-        yield _flow_with_hash(wanted, 32, lambda bits: (Side(remote, bits >> 16), Side(dst.address, bits & 0xFFFF)))
+        """Flows of the same set and fingerprint: other ports and source; and over IPv6, another address alone."""
+        number, bits = PROTOCOL_NUMBER["udp"], self.target.connections.set_bits
+        remote, wanted = REMOTE.address(family), flow_digest(src, dst, number)
+        yield twin_by_ports(wanted, bits, remote, dst.address, number)
         if family == 6:
-            prefix = int(ipaddress.ip_address(remote)) >> 64 << 64
-
-            def elsewhere(bits: int) -> str:
-                return str(ipaddress.ip_address(prefix | bits))
-
-            yield _flow_with_hash(wanted, 64, lambda bits: (Side(elsewhere(bits), src.port), dst))
-            yield _flow_with_hash(wanted, 64, lambda bits: (src, Side(elsewhere(bits), dst.port)))
+            yield twin_by_address(
+                wanted, bits, remote, number, lambda address: (Side(address, src.port), dst), is_source=True
+            )
+            yield twin_by_address(
+                wanted, bits, remote, number, lambda address: (src, Side(address, dst.port)), is_source=False
+            )
 
     def _show_apart(self, src: Side, dst: Side, family: Family) -> None:
         """The twin has no room while it is allowed, and is denied when it is not."""
@@ -432,52 +437,13 @@ class FinWithoutAnswerProtectsNothing(ConnectionTest):
     """SYN and FIN of nobody's connection fill no set for good: the next connection evicts one of them."""
 
     def runTest(self) -> None:
-        flows = _flows_of_one_set(POD_A.ipv4, POD_B.ipv4, PROTOCOL_NUMBER["tcp"])
+        flows = self.flows_of_one_set("tcp")
         for _ in range(_WAYS + 1):
             src, dst = next(flows)
             for flags in ("S", "FA"):
                 packet = self.sent_by(POD_A, src, dst, "tcp", flags=flags)
                 wanted = self.delivered_to(POD_B, src, dst, "tcp", flags=flags)
                 self.pass_through(POD_A.port, packet, POD_B.port, wanted, f"{src} {dst} {flags}")
-
-
-def _flow_hash(src: Side, dst: Side, protocol: int = PROTOCOL_NUMBER["udp"]) -> int:
-    """What the pipeline's find_set computes for a flow."""
-    data = address_number(src.address).to_bytes(16, "big") + address_number(dst.address).to_bytes(16, "big")
-    return zlib.crc32(data + src.port.to_bytes(2, "big") + dst.port.to_bytes(2, "big") + bytes([protocol]))
-
-
-def _flows_of_one_set(src: str, dst: str, protocol: int = PROTOCOL_NUMBER["udp"]) -> Iterator[tuple[Side, Side]]:
-    """Flows whose hashes end in zeros, so that they belong to one set however many sets there are."""
-    for number in range(1, 1 << 10):
-        yield _flow_with_hash(
-            number << 22, 32, lambda bits: (Side(src, bits >> 16), Side(dst, bits & 0xFFFF)), protocol
-        )
-
-
-def _flow_with_hash(
-    wanted: int, bits: int, ends: Callable[[int], tuple[Side, Side]], protocol: int = PROTOCOL_NUMBER["udp"]
-) -> tuple[Side, Side]:
-    """The ends of the flow that has a given hash, out of a family of flows given by some free bits.
-
-    CRC-32 is linear over GF(2): what each bit changes does not depend on the others, and one elimination finds a
-    choice of bits. The port pairs alone, or 64 bits of an address, suffice for every hash.
-    """
-    at_zero = _flow_hash(*ends(0), protocol)
-    basis: dict[int, tuple[int, int]] = {}  # highest bit of an effect on the hash -> the effect, the choice that has it
-    for bit in range(bits):
-        effect, choice = _flow_hash(*ends(1 << bit), protocol) ^ at_zero, 1 << bit
-        while effect and effect.bit_length() in basis:
-            held = basis[effect.bit_length()]
-            effect, choice = effect ^ held[0], choice ^ held[1]
-        if effect:
-            basis[effect.bit_length()] = effect, choice
-    missing, found = wanted ^ at_zero, 0
-    while missing:
-        effect, choice = basis[missing.bit_length()]
-        missing, found = missing ^ effect, found ^ choice
-    assert _flow_hash(*ends(found), protocol) == wanted
-    return ends(found)
 
 
 _NO_ENDPOINT = {"addr": 0, "port": 0, "endpoint_id": 0}

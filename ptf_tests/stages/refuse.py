@@ -111,7 +111,7 @@ class ServiceWithoutGroupRefuses(RefusalTest):
 
     def runTest(self) -> None:
         for family in FAMILIES:
-            self.client.insert(self.frontend_entry(VIP[family], 80, "tcp", "set_service", service_id=77))
+            self.client.insert(self.frontend_entry(VIP[family], 80, "tcp", "set_service", **self.service_params(77)))
             src, vip = Side(REMOTE.address(family), self.new_port()), Side(VIP[family], 80)
             packet = self.sent_by(REMOTE, src, vip, "tcp", payload=b"")
             self.refused(

@@ -23,9 +23,21 @@ ACTIONS = {
     "admit_source_pod": {"mac": 48, "policy_id": 16},
     "refuse_source": {},
     "endpoint_is_live": {},
-    "set_service": {"service_id": 24},
+    "set_service": {
+        "internal_set_id": 24,
+        "external_set_id": 24,
+        "masquerade": 3,
+        "source_ranges_id": 24,
+        "affinity_id": 24,
+        "affinity_seconds": 17,
+    },
     "reject_service": {},
     "drop_service": {},
+    "allow_source": {},
+    "set_pod_source": {},
+    "set_node_source": {},
+    "endpoint_is_usable": {},
+    "set_masquerade_address": {"addr": 128},
     "reject_address": {},
     "drop_address": {},
     "select_endpoint": {"addr": 128, "port": 16, "endpoint_id": 32},
@@ -50,7 +62,11 @@ TABLES: dict[str, tuple[list[tuple[str, str, int]], list[str]]] = {
     "live_endpoint_table": ([("endpoint_id", "E", 32)], ["endpoint_is_live"]),
     "service_frontend_table": (FRONTEND_KEY, ["set_service", "reject_service", "drop_service"]),
     "service_address_table": ([("dst_addr", "L", 128)], ["reject_address", "drop_address"]),
-    "service_endpoint_table": ([("service_id", "E", 24)], ["select_endpoint"]),
+    "service_source_range_table": ([("source_ranges_id", "E", 24), ("src_addr", "L", 128)], ["allow_source"]),
+    "source_class_table": ([("src_addr", "L", 128)], ["set_pod_source", "set_node_source"]),
+    "affinity_endpoint_table": ([("set_id", "E", 24), ("endpoint_id", "E", 32)], ["endpoint_is_usable"]),
+    "masquerade_table": ([("is_ipv6", "E", 1)], ["set_masquerade_address"]),
+    "service_endpoint_table": ([("set_id", "E", 24)], ["select_endpoint"]),
     "destination_pod_table": ([("dst_addr", "E", 128)], ["set_destination_pod"]),
     "source_identity_table": ([("src_addr", "L", 128)], ["set_source_identity"]),
     "destination_identity_table": ([("dst_addr", "L", 128)], ["set_destination_identity"]),
@@ -73,7 +89,9 @@ def make_p4info(sizes: Mapping[str, int] | None = None) -> p4i.P4Info:
         action.preamble.name = f"node_ingress.{name}"
         action.preamble.alias = name
         for index, (param, width) in enumerate(params.items(), 1):
-            action.params.add(id=index, name=param, bitwidth=width)
+            added = action.params.add(id=index, name=param, bitwidth=width)
+            if param.endswith("al_set_id"):
+                added.annotations.append("@refers_to(service_endpoint_table , set_id)")
     for number, (name, (key, actions)) in enumerate(TABLES.items(), 1):
         table = info.tables.add(size=sizes.get(name, 1_000_000))
         table.preamble.id = (2 << 24) + number

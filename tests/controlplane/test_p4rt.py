@@ -85,7 +85,7 @@ entities = st.one_of(
     st.lists(params(32), min_size=1, max_size=5, unique=True).map(
         lambda ids: ActionProfileGroup("endpoint_selector", 7, tuple(GroupMember(item) for item in sorted(ids)))
     ),
-    params(24).map(lambda item: TableEntry("service_endpoint_table", (Exact("service_id", item),), GroupReference(9))),
+    params(24).map(lambda item: TableEntry("service_endpoint_table", (Exact("set_id", item),), GroupReference(9))),
 )
 
 
@@ -218,9 +218,10 @@ def test_insertions_go_up_deletions_come_last_and_down() -> None:
             "service_frontend_table",
             (Exact("dst_addr", 1), Exact("protocol", 6), Exact("l4_dport", 1)),
             "set_service",
-            Param("service_id", SERVICE),
+            *(Param(name, SERVICE) for name in ("internal_set_id", "external_set_id")),
+            *(Param(name, 0) for name in ("masquerade", "source_ranges_id", "affinity_id", "affinity_seconds")),
         ),
-        TableEntry("service_endpoint_table", (Exact("service_id", SERVICE),), GroupReference(SERVICE)),
+        TableEntry("service_endpoint_table", (Exact("set_id", SERVICE),), GroupReference(SERVICE)),
         ActionProfileGroup("endpoint_selector", SERVICE, (GroupMember(ENDPOINT),)),
         ActionProfileMember(
             "endpoint_selector",

@@ -54,10 +54,22 @@ def test_every_size_and_timeout_reaches_the_p4() -> None:
         assert f"{name.upper()}_SIZE = {size};" in text
     for name, ticks in target.timeouts.ticks():
         assert f"TIMEOUT_{name.upper()} = {ticks};" in text
-    assert "CONNECTION_SET_MASK     = 127;" in text
-    assert "CONNECTION_SLOTS        = 1024;" in text
-    assert "CONNECTION_RECORD_WORDS = 4096;" in text
-    assert "CPU_PORT         = 510;" in text
+    constants = dict(re.findall(r"^const bit<\d+>\s+(\w+)\s*=\s*(\d+);", text, re.M))
+    wanted = {
+        "CONNECTION_SET_SHIFT": 57,
+        "CONNECTION_FINGERPRINT_SHIFT": 25,
+        "CONNECTION_SLOTS": 1024,
+        "CONNECTION_RECORD_WORDS": 4096,
+        "CONNECTION_PICKUP": 1,
+        "AFFINITY_SET_SHIFT": 60,
+        "AFFINITY_FINGERPRINT_SHIFT": 24,
+        "AFFINITY_SLOTS": 64,
+        "AFFINITY_RECORD_WORDS": 256,
+        "MASQUERADE_FIRST_PORT": target.masquerade.first_port,
+        "MASQUERADE_LAST_PORT": target.masquerade.last_port,
+        "CPU_PORT": 510,
+    }
+    assert {name: int(constants[name]) for name in wanted} == wanted
     assert "{" not in text
 
 
