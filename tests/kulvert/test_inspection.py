@@ -109,7 +109,7 @@ def test_tables_show_entries_and_the_objects_that_made_them(node: Node, capsys: 
     _, members = ask(node, capsys, "tables", "endpoint_selector")
     assert {item["kind"] for item in members} == {"member", "group"}
     assert run(["tables", "no_table", *node.arguments]) == 1
-    assert "it has: destination_identity_table" in capsys.readouterr().err
+    assert "it has: affinity_endpoint_table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
