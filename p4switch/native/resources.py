@@ -32,7 +32,7 @@ from p4switch.native.objects import Objects, TableInfo, meter_struct
 _LOG = logging.getLogger(__name__)
 
 _SHORTEST_SWEEP_S = 0.01
-_LONGEST_SWEEP_S = 1.0
+_LONGEST_SWEEP_S = 0.25
 _SWEEP_SHARE = 20
 """A search for idle entries may take one part in this many of the time."""
 

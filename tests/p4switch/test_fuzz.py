@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.protobuf.message import DecodeError, Message
@@ -34,6 +37,7 @@ from tests.p4switch.programs import (
     route_entry,
 )
 from tests.p4switch.test_action_profile import balance_entry
+from tests.p4switch.test_native_compiler import sanitizer_libraries
 
 MESSAGES = int(os.environ.get("KULVERT_FUZZ", "6000"))
 CONFIGS = max(60, MESSAGES // 100)
@@ -129,13 +133,12 @@ def check_refusal(error: P4Error, data: bytes) -> None:
         assert item is None or (item.code != Code.INTERNAL and str(item)), (item, data)
 
 
-@pytest.mark.parametrize("make", [MemoryDataplane, PortedNativeDataplane])
-def test_mutated_messages(make: Callable[[], MemoryDataplane | PortedNativeDataplane]) -> None:
+def fuzz_messages(dataplane: MemoryDataplane | PortedNativeDataplane, count: int) -> None:
+    """Delivers so many mutated messages, and then a right one."""
     rng = random.Random(20)
-    dataplane = make()
     switch = Harness(dataplane=dataplane)
     messages = seeds(rng)
-    for count in range(MESSAGES // 2):
+    for number in range(count):
         message = choose(rng, messages)
         data = mutated(rng, message)
         try:
@@ -143,12 +146,44 @@ def test_mutated_messages(make: Callable[[], MemoryDataplane | PortedNativeDatap
         except P4Error as error:
             check_refusal(error, data)
         received(switch.client)
-        if count % 1000 == 0:  # start afresh, so that what is refused for being there already is written again
+        if number % 1000 == 0:  # start afresh, so that what is refused for being there already is written again
             switch.set_config()
     switch.set_config()
     switch.insert(table(exact_entry(1)))
     assert switch.entries(exact_entry(1).table_id) == [exact_entry(1)]
     dataplane.close()
+
+
+@pytest.mark.parametrize("make", [MemoryDataplane, PortedNativeDataplane])
+def test_mutated_messages(make: Callable[[], MemoryDataplane | PortedNativeDataplane]) -> None:
+    fuzz_messages(make(), MESSAGES // 2)
+
+
+_SANITIZED = """
+from tests.p4switch.conftest import PortedNativeDataplane
+from tests.p4switch.test_fuzz import fuzz_messages
+fuzz_messages(PortedNativeDataplane(), 1500)
+print("done")
+"""
+
+
+def test_mutated_messages_under_the_sanitizers() -> None:
+    libraries = sanitizer_libraries()
+    if libraries is None:
+        pytest.skip("the C compiler has no address sanitizer")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "KULVERT_SANITIZE": "address,undefined",
+        "LD_PRELOAD": libraries,
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own are not ours
+        "PYTHONMALLOC": "malloc",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", _SANITIZED], env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.endswith("done\n")
 
 
 def test_mutated_configurations_are_refused_by_name_or_work() -> None:
