@@ -64,6 +64,10 @@ class Span:
             return self
         return Span(self.file, self.start, other.end)
 
+    def first(self, length: int) -> Span:
+        """The beginning of this span: a statement's keyword."""
+        return Span(self.file, self.start, min(self.end, self.start + length), self.expansion)
+
     @property
     def position(self) -> Position:
         return self.file.position(self.start)

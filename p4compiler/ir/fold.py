@@ -155,11 +155,11 @@ def conditional(condition: ex.Expression, then: ex.Expression, otherwise: ex.Exp
 
 def slice_of(operand: ex.Expression, high: int, low: int, span: Span) -> ex.Expression:
     """`operand[high:low]`"""
-    type_ = operand.type
-    assert isinstance(type_, Bits)
     if isinstance(operand, ex.Constant):
         bits = Bits(high - low + 1)
         return ex.Constant(span, wrap(operand.value >> low, bits), bits)
+    type_ = operand.type
+    assert isinstance(type_, Bits)
     if isinstance(operand, ex.Slice):
         return ex.Slice(span, operand.operand, operand.low + high, operand.low + low)
     if low == 0 and high == type_.width - 1:

@@ -47,7 +47,7 @@ def collect_objects(session: Session, blocks: Iterable[ParserInstance | ControlI
         registers=tuple(o for o in externs if isinstance(o, ob.Register)),
         externs=tuple(o for o in externs if isinstance(o, ob.ExternObject)),
         digests=tuple(session.digests.values()),
-        value_sets=tuple(session.value_sets.values()),
+        value_sets=tuple(v for v in session.value_sets.values() if v in session.used_value_sets),
         controller_headers=tuple(_controller_headers(session)),
     )
 

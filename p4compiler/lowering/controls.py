@@ -57,7 +57,9 @@ class ControlLowering(TableLowering):
         """What an instantiation makes; it is kept in `objects`."""
         name = child_name(prefix, external_name(declaration))
         call = self.checked.call_of[declaration]
-        instance = self._construct(call, name, declaration.annotations, declaration.span, self.resolved(declaration))
+        instance = self._construct(
+            call, name, declaration.annotations, declaration.name.span, self.resolved(declaration)
+        )
         objects[declaration] = instance
         return instance
 

@@ -174,6 +174,12 @@ class ExternLowering(CallLowering):
         if isinstance(scalar, Bits) or scalar == BOOLEAN:
             assert scalar is not None
             return v.Scalar(ex.Lookahead(span, offset, scalar)), offset + self.types.width(resolved)
+        if isinstance(resolved, model.StackType):
+            elements: list[v.Value] = []
+            for _ in range(resolved.size):
+                element, offset = self._lookahead(resolved.element, offset, span)
+                elements.append(element)
+            return v.StackLiteral(resolved, elements), offset
         if not isinstance(resolved, model.StructType | model.HeaderType | model.TupleType):
             raise self.session.refused(f"a lookahead of type {type_} is not supported", span)
         fields: dict[str, v.Value] = {}
@@ -276,15 +282,24 @@ class ExternLowering(CallLowering):
 
     def _clone(self, call: ResolvedCall, expression: ast.Call) -> None:
         kind = st.CloneKind(self._enum_member(call, 0))
+        ingress = kind is st.CloneKind.INGRESS_TO_EGRESS
+        self._only_in("ingress" if ingress else "egress", f"{call.method} of kind {kind.value}", expression.span)
         session = self._in(call, 1)
         field_list = self._number(call, 2) if len(call.arguments) > 2 else None
         self.emitter.emit(st.Clone(expression.span, kind, session, field_list))
 
     def _resubmit(self, call: ResolvedCall, expression: ast.Call) -> None:
+        self._only_in("ingress", call.method, expression.span)
         self.emitter.emit(st.Resubmit(expression.span, self._number(call, 0)))
 
     def _recirculate(self, call: ResolvedCall, expression: ast.Call) -> None:
+        self._only_in("egress", call.method, expression.span)
         self.emitter.emit(st.Recirculate(expression.span, self._number(call, 0)))
+
+    def _only_in(self, block: str, what: str, span: Span) -> None:
+        """Refuse what the target would take and then not do, being called in another block."""
+        if self.session.block != block:
+            raise self.session.refused(f"on this target '{what}' can only be called in {block}", span)
 
     def _truncate(self, call: ResolvedCall, expression: ast.Call) -> None:
         self.emitter.emit(st.Truncate(expression.span, self._in(call, 0)))

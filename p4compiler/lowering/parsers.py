@@ -9,7 +9,7 @@ from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir import objects as ob
 from p4compiler.ir.program import Pattern, SelectCase, Transition, ValueSetCase
-from p4compiler.ir.types import width_of
+from p4compiler.ir.types import Bits, width_of
 from p4compiler.lowering import values as v
 from p4compiler.lowering.annotations import external_name, get_annotation, has_annotation, lower_annotations
 from p4compiler.lowering.controls import ControlLowering
@@ -164,6 +164,7 @@ class BodyLowering(ControlLowering):
             declaration = self.checked.declaration_of.get(sets[0])
             if isinstance(declaration, ast.ValueSet):
                 value_set = self._value_set(self._parser, declaration)
+                self.session.used_value_sets.add(value_set)
                 return [ValueSetCase(case.span, value_set, target)]
         alternatives = [self._patterns(part, key) for part, key in zip(self._flat_sets(sets, keys), keys, strict=True)]
         # Ranges multiply where several keys have one.
@@ -203,13 +204,15 @@ class BodyLowering(ControlLowering):
         match keyset:
             case ast.DefaultLiteral() | ast.DontCare():
                 return [Pattern(0, 0)]
+            case ast.PathExpression() if isinstance(self.checked.declaration_of.get(keyset), ast.ValueSet):
+                raise self.session.refused("a value set must be the whole keyset on this target", keyset.span)
             case ast.Binary(operator=ast.BinaryOperator.MASK, left=left, right=right):
                 return [Pattern(number(left), number(right))]
             case ast.Binary(operator=ast.BinaryOperator.RANGE, left=left, right=right):
-                signed = getattr(key.type, "signed", False)
-                if signed:
-                    raise self.session.refused("a range of a signed key is not supported", keyset.span)
-                return range_patterns(number(left), number(right), width)
+                low, high = number(left), number(right)
+                if isinstance(key.type, Bits) and key.type.signed:
+                    return signed_range_patterns(low, high, width)
+                return range_patterns(low, high, width)
         return [Pattern(number(keyset))]
 
     # -- value sets
@@ -266,3 +269,13 @@ def range_patterns(low: int, high: int, width: int) -> list[Pattern]:
         result.append(Pattern(low, ones & ~(size - 1)))
         low += size
     return result
+
+
+def signed_range_patterns(low: int, high: int, width: int) -> list[Pattern]:
+    """The same for bounds that are the bits of signed numbers: those below zero come behind the others."""
+    sign = 1 << width - 1
+    if low & sign and not high & sign:
+        return range_patterns(low, (1 << width) - 1, width) + range_patterns(0, high, width)
+    if high & sign and not low & sign:
+        return []
+    return range_patterns(low, high, width)

@@ -21,6 +21,9 @@ from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram
 
 PACKAGE = "V1Switch"
+CONTROLS = ("verify checksum", "ingress", "egress", "compute checksum", "deparser")
+"""The package's controls, in order."""
+
 USER_METADATA = "userMetadata"
 STANDARD_METADATA = "standard_metadata"
 
@@ -62,6 +65,7 @@ class _Elaboration:
         assert isinstance(parser_instance, ParserInstance)
         headers, metadata, standard = self._places(parser_instance)
         packet = v.PacketValue()
+        session.block = "parser"
         parser = self._parser(parser_instance, [packet, headers, metadata, standard])
         arguments = [
             [headers, metadata],
@@ -71,8 +75,9 @@ class _Elaboration:
             [packet, headers],
         ]
         controls = []
-        for instance, values in zip(instances[1:], arguments, strict=True):
+        for block, instance, values in zip(CONTROLS, instances[1:], arguments, strict=True):
             assert isinstance(instance, ControlInstance)
+            session.block = block
             controls.append(self._control(instance, values))
         verify, ingress, egress, compute, deparser = controls
         return Program(
@@ -171,7 +176,7 @@ class _Elaboration:
             instance.scope.bind(parameter, value)
         start = body.run_parser(instance, None)
         states = sorted(emitter.states, key=lambda state: state.name != start)
-        return Parser(instance.declaration.span, instance.name, tuple(states))
+        return Parser(instance.declaration.name.span, instance.name, tuple(states))
 
     def _control(self, instance: ControlInstance, arguments: list[v.Value]) -> Control:
         emitter = BlockEmitter()
@@ -182,7 +187,7 @@ class _Elaboration:
         instance.is_elaborated = instance.is_declared = True
         body.declare_locals(instance)
         body.run_control(instance)
-        return Control(instance.declaration.span, instance.name, emitter.finish())
+        return Control(instance.declaration.name.span, instance.name, emitter.finish())
 
     # -- enums
 

@@ -36,8 +36,11 @@ class Session:
         self.instances: dict[ast.Node, Instance] = {}
         self.top_controls: list[ControlInstance] = []
         self.value_sets: dict[tuple[str, ast.ValueSet], ValueSet] = {}
+        self.used_value_sets: set[ValueSet] = set()
         self.digests: dict[str, DigestList] = {}
         self.unnamed_digests = 0
+        self.block = ""
+        """The block of the package that is being lowered; the target does some things only in one of them."""
         self.inlined = 0
         """Calls that were inlined so far."""
         self.select_cases = 0

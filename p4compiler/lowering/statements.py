@@ -73,15 +73,15 @@ class StatementLowering(ExternLowering):
             case ast.ForIn():
                 self._for_in(statement)
             case ast.Return(value=value):
-                self._return(value, statement.span)
+                self._return(value, statement.span.first(len("return")))
             case ast.Exit():
-                self.exit(statement.span)
+                self.exit(statement.span.first(len("exit")))
             case ast.Break():
-                self.emitter.leave(self.loops[-1][0], statement.span)
+                self.emitter.leave(self.loops[-1][0], statement.span.first(len("break")))
             case ast.Continue():
                 label = self.loops[-1][1]
                 assert label is not None
-                self.emitter.leave(label, statement.span)
+                self.emitter.leave(label, statement.span.first(len("continue")))
             case ast.EmptyStatement():
                 pass
             case ast.Declaration():
@@ -111,10 +111,10 @@ class StatementLowering(ExternLowering):
         place = self.scope.lookup(declaration)
         assert place is not None
         if declaration.initializer is None:
-            self.invalidate(place, declaration.span)
+            self.invalidate(place, declaration.name.span)
         else:
             value = self.value_as(declaration.initializer, self.resolved(declaration))
-            self.assign(place, value, declaration.span)
+            self.assign(place, value, declaration.name.span.to(declaration.initializer.span))
 
     # -- assignment, return
 
@@ -154,7 +154,7 @@ class StatementLowering(ExternLowering):
 
         hit = self._hit_test(statement.condition)
         if hit is None:
-            self.emitter.branch(self.scalar(statement.condition), then, otherwise, statement.span)
+            self.emitter.branch(self.scalar(statement.condition), then, otherwise, statement.span.first(len("if")))
             return
         call, on_hit = hit
         self._apply_hit(call, then if on_hit else otherwise, otherwise if on_hit else then, statement.span)

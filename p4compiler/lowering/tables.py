@@ -177,7 +177,7 @@ class TableLowering(StatementLowering):
             assert isinstance(counter, ob.DirectCounter | None) and isinstance(meter, ob.DirectMeter | None)
             size = self._constant_property(properties.get("size"), DEFAULT_TABLE_SIZE) or DEFAULT_TABLE_SIZE
             return ob.Table(
-                declaration.span,
+                declaration.name.span,
                 instance.name,
                 lower_annotations(declaration.annotations),
                 has_annotation(declaration, "hidden"),
@@ -351,7 +351,9 @@ class TableLowering(StatementLowering):
             annotation = get_annotation(entry, "priority")
             written_rank = integer_arguments(annotation) if annotation is not None else ()
             priority = written_rank[0] if written_rank else rank[index]
-            result.append(ob.Entry(entry.span, keysets, call, priority, priorities[index], is_const))
+            result.append(
+                ob.Entry(entry.keys.span.to(entry.action.span), keysets, call, priority, priorities[index], is_const)
+            )
         # In order of precedence, which is that of the text unless priorities are written.
         return tuple(result[index] for index in order)
 

@@ -232,8 +232,7 @@ class MacroTable:
             else:
                 piece = [self._placed(token, use, end, token.text)]
             if paste and piece and result:
-                left, right = result.pop(), piece.pop(0)
-                result.extend(self._glue(left, right, use))
+                result.extend(_glue(result.pop(), piece.pop(0)))
             result.extend(piece)
             paste = False
         # Few sets, shared by many tokens.
@@ -249,15 +248,14 @@ class MacroTable:
         definition = Span(token.file, token.start, token.end)
         return MacroToken(text, use.file, use.start, end, token.space, use.expansion or definition)
 
-    def _glue(self, left: MacroToken, right: MacroToken, use: MacroToken) -> list[MacroToken]:
-        text = left.text + right.text
-        texts, _, _ = split(text, 0, len(text))
-        if texts != [text] and text != "##":
-            self.diagnostics.error(
-                Kind.PREPROCESSOR, f"'{left.text}' ## '{right.text}' does not give one token", use.span
-            )
-            return [left, right]
-        return [replace(left, text=text, hidden=left.hidden & right.hidden)]
+
+def _glue(left: MacroToken, right: MacroToken) -> list[MacroToken]:
+    """`left ## right`; what gives no single token stays two that touch, as with the preprocessor that p4c runs."""
+    text = left.text + right.text
+    texts, _, _ = split(text, 0, len(text))
+    if texts != [text] and text != "##":
+        return [left, replace(right, space=False)]
+    return [replace(left, text=text, hidden=left.hidden & right.hidden)]
 
 
 def _builtin(token: MacroToken) -> str:

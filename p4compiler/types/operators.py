@@ -8,6 +8,7 @@ from p4compiler.syntax.ast import BinaryOperator, UnaryOperator
 from p4compiler.types import constants, model
 from p4compiler.types.checked import Value
 from p4compiler.types.coercion import Coercion
+from p4compiler.types.resolve import MAX_WIDTH
 
 COMPARISONS = (BinaryOperator.LT, BinaryOperator.LE, BinaryOperator.GT, BinaryOperator.GE)
 EQUALITIES = (BinaryOperator.EQ, BinaryOperator.NE)
@@ -406,9 +407,6 @@ class Operators(Coercion):
         if not isinstance(type_, model.BitsType | model.InfIntType):
             self.type_error(f"bits cannot be taken from a value of type '{type_}'", expression.base)
             return model.UNKNOWN
-        if isinstance(type_, model.InfIntType):
-            self.type_error("bits can only be taken from a value with a known width", expression.base)
-            return model.UNKNOWN
         self._take_number(expression.base, type_)
         for part in (expression.high, expression.low):
             part_type = self.type_of[part]
@@ -425,8 +423,11 @@ class Operators(Coercion):
             if value < 0:
                 self.type_error(f"a bit's index cannot be negative: {value}", part)
                 return model.UNKNOWN
-            if value >= type_.width:
+            if isinstance(type_, model.BitsType) and value >= type_.width:
                 self.type_error(f"bit {value} is outside of a value with {type_.width} bits", part)
+                return model.UNKNOWN
+            if value >= MAX_WIDTH:
+                self.error(Kind.OVERLIMIT, f"bit {value} is beyond the largest supported width, {MAX_WIDTH}", part)
                 return model.UNKNOWN
         assert high is not None and low is not None
         if low > high:
@@ -437,8 +438,11 @@ class Operators(Coercion):
             self.constant_of[expression] = constants.slice_bits(whole, high, low)
         return model.bits(high - low + 1)
 
-    def _plus_slice(self, expression: ast.Slice, type_: model.BitsType) -> model.Type:
+    def _plus_slice(self, expression: ast.Slice, type_: model.Type) -> model.Type:
         """`base[low +: width]`: the width is constant, the low bit need not be."""
+        if not isinstance(type_, model.BitsType):
+            self.type_error("'+:' needs a value with a known width, such as 8w1", expression.base)
+            return model.UNKNOWN
         width = self.number_of(expression.high)
         if width is None:
             self.type_error("the number of bits must be a compile-time constant", expression.high)

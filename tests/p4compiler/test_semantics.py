@@ -148,6 +148,24 @@ CASES: dict[str, Case] = {
 }
 
 
+LOOKS_AHEAD = """
+parser MyParser(packet_in p, out headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {
+    state start {
+        p.extract(hdr.h);
+        s_t[2] both = p.lookahead<s_t[2]>();
+        hdr.h.b = both[1].more;
+        p.extract(hdr.g);
+        transition accept;
+    }
+}
+"""
+
+
+def test_a_lookahead_of_a_stack(switch: NativeDataplane, tmp_path: Path) -> None:
+    switch.load(compile_source(v1model(parser=LOOKS_AHEAD), tmp_path).document.serialize().encode())
+    assert switch.inject(PORT, headers(1, 2, 3, 4, 5, 0x0607)) == [(0, headers(1, 7, 3, 4, 5, 0x0607))]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_case(name: str, switch: NativeDataplane, tmp_path: Path) -> None:
     declarations, ingress, before, after = CASES[name]

@@ -54,6 +54,65 @@ def test_a_select_without_default_still_has_one(tmp_path: Path) -> None:
     assert start["transitions"][-1] == {"type": "default", "value": None, "mask": None, "next_state": None}
 
 
+VALUE_SETS = """
+    parser MyParser(packet_in p, out headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {
+        value_set<bit<8>>(4) idle;
+        value_set<bit<8>>(4) vs;
+        state start { p.extract(hdr.h); transition select(hdr.h.a) { vs: accept; } }
+    }
+    """
+
+
+def test_a_value_set_that_no_state_selects_by_leaves_nothing(tmp_path: Path) -> None:
+    compiled = compile_source(v1model(parser=VALUE_SETS), tmp_path)
+    assert [value_set["name"] for value_set in json.loads(compiled.document.serialize())["parse_vsets"]] == [
+        "MyParser.vs"
+    ]
+    assert [value_set.preamble.name for value_set in compiled.p4info.message.value_sets] == ["MyParser.vs"]
+
+
+def test_a_range_of_a_signed_key_goes_through_zero(tmp_path: Path) -> None:
+    parser = """
+    parser MyParser(packet_in p, out headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {
+        state start { p.extract(hdr.h); transition select((int<8>)hdr.h.a) { -2 .. 4: more; } }
+        state more { p.extract(hdr.g); transition accept; }
+    }
+    """
+    start = document(v1model(parser=parser), tmp_path)["parsers"][0]["parse_states"][0]
+    assert [(t["value"], t["mask"]) for t in start["transitions"][:-1]] == [
+        ("0xfe", "0xfe"),
+        ("0x00", "0xfc"),
+        ("0x04", None),
+    ]
+
+
+def test_places_are_those_of_names_and_keywords(tmp_path: Path) -> None:
+    """As p4c writes them: a declaration's place is its name, a conditional's its keyword, an entry's ends before the `;`."""
+    source = v1model(
+        """
+        @name("c1") counter(4, CounterType.bytes) c;
+        action a(bit<8> v) { if (m.x == v) { exit; } bit<8> t = v + 1; m.y = t; c.count(1); }
+        @hidden table tab { key = { hdr.h.a : exact; } actions = { a; } const entries = { 5 : a(1) @x; } }
+        apply { tab.apply(); }
+        """
+    )
+    made = document(source, tmp_path)
+    ingress = named(made["pipelines"], "ingress")
+    table = named(ingress["tables"], "MyIngress.tab")
+    places = [ingress, table, table["entries"][0], made["counter_arrays"][0], *primitives(made)[:5]]
+    assert [place["source_info"]["source_fragment"] for place in places] == [
+        "MyIngress",
+        "tab",
+        "5 : a(1)",
+        "c",
+        "if",
+        "exit",
+        "exit",
+        "t = v + 1",
+        "m.y = t",
+    ]
+
+
 def test_a_table_names_actions_or_hit_and_miss(tmp_path: Path) -> None:
     source = v1model(
         """
@@ -201,6 +260,13 @@ def test_selector_input_comes_from_the_table(tmp_path: Path) -> None:
         (v1model().replace("{ p.emit(hdr); }", "{ if (hdr.h.isValid()) { p.emit(hdr.h); } }"), "deparser"),
         (v1model().replace("MyUpdate(inout headers_t hdr, inout meta_t m) { apply { }",
                            "MyUpdate(inout headers_t hdr, inout meta_t m) { apply { m.x = 1; }"), "only calls of"),
+        (v1model("apply { clone(CloneType.E2E, 1); }"), "can only be called in egress"),
+        (v1model("apply { recirculate_preserving_field_list(0); }"), "can only be called in egress"),
+        (v1model().replace("MyEgress(inout headers_t hdr, inout meta_t m, inout standard_metadata_t sm) { apply { }",
+                           "MyEgress(inout headers_t hdr, inout meta_t m, inout standard_metadata_t sm)"
+                           " { apply { resubmit_preserving_field_list(0); }"), "can only be called in ingress"),
+        (v1model(parser=VALUE_SETS.replace("vs: accept;", "(vs, _): accept;").replace("(hdr.h.a)", "(hdr.h.a, hdr.h.b)")),
+         "the whole keyset"),
     ],
 )  # fmt: skip
 def test_what_bmv2_cannot_hold_is_refused(source: str, words: str, tmp_path: Path) -> None:

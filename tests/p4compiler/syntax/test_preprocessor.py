@@ -38,6 +38,7 @@ def words(text: str, *defines: str) -> str:
         ("#define A B\n#define B A\nA B", "A B"),
         ("#define F(x) x F\nF(1)(2)", "1 F ( 2 )"),
         ("#define X 1\n#define F(x) x ## 0 x\nF(X)", "X0 1"),
+        ("#define C(a, b) a##b\nC(hdr., h).C(v, alid)", "hdr . h . valid"),
         ("#define A 1\\\n  + 2 // not this\nA", "1 + 2"),
         ("#define A 1 /* over\n two lines */ + 2\nA", "1 + 2"),
         ("#define A 1\n#undef A\nA", "A"),

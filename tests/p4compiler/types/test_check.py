@@ -52,6 +52,8 @@ def calls(checked: CheckedProgram, name: str) -> list[ResolvedCall]:
         ("const bit<12> x = 4w0xa ++ 8w0xbc;", 0xABC),
         ("const bit<4> x = 8w0xab[7:4];", 0xA),
         ("const bit<4> x = 8w0xab[4 +: 4];", 0xA),
+        ("const bit<8> x = 0xabcd[11:4];", 0xBC),
+        ("const int N = -1; const bit<70> x = N[100:31];", (1 << 70) - 1),
         ("const int<8> x = (int<8>)8w255;", -1),
         ("const bit<8> x = (bit<8>)(bit<4>)8w0xab;", 0xB),
         ("const bool x = (bool)1w1;", True),
