@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -507,5 +509,29 @@ def test_installed_equals_desired_after_random_faults(history: list[tuple[str, i
                 await settled(server, reconciler)
                 groups = [item for item in reconciler.derivation.ledger if isinstance(item, ActionProfileGroup)]
                 assert all(group.members for group in groups)
+
+    run(test())
+
+
+def test_churn_leaves_nothing_behind() -> None:
+    """Endpoints that come and go, each but once: after a hundred rounds there is no more in memory than after twenty."""
+
+    async def test() -> None:
+        async with switch() as server:
+            store = make_store(SHOP)
+            async with controller(server, store) as reconciler:
+                await settled(server, reconciler)
+                blocks = []
+                for number in range(240):
+                    address = f"10.2.{number // 250}.{number % 250 + 1}"
+                    ports: list[dict[str, Any]] = [{"port": 8080}, {"name": "dns", "port": 53, "protocol": "UDP"}]
+                    reconciler.synced.clear()
+                    store.put(typed(slice_value(endpoints=[address, "10.1.0.2"], ports=ports)))
+                    await reconciler.synced.wait()
+                    server.batches.clear()
+                    if number in (40, 239):
+                        gc.collect()
+                        blocks.append(sys.getallocatedblocks())
+                assert blocks[1] - blocks[0] < 100, blocks
 
     run(test())
