@@ -27,6 +27,8 @@ _answer_group = answer(ACTION_PROFILE_GROUP)
 
 _PORT_BITS = 32
 
+_Set = p4r.ActionProfileActionSet
+
 
 class IdPool:
     """Hands out the ids 1, 2, ... and takes them back."""
@@ -96,18 +98,21 @@ class Profile:
             )
         return plan.encode(action.params)
 
-    def check_weight(self, weight: int, what: str) -> None:
+    def check_weight(self, weight: int, what: str, sum_of_members: bool | None = None) -> None:
+        """`sum_of_members`: the size semantics of one group, if it has its own."""
+        by_members = self.sum_of_members if sum_of_members is None else sum_of_members
         if self.weights_disallowed:
             if weight:
                 raise invalid(f"{what}: weight {weight}, but weights are disallowed in {self.name}")
         elif weight <= 0:
             raise invalid(f"{what}: weight {weight}, expected at least 1")
-        elif self.sum_of_members and 0 < self.max_member_weight < weight:
+        elif by_members and 0 < self.max_member_weight < weight:
             raise invalid(f"{what}: weight {weight}, expected at most {self.max_member_weight}")
 
-    def group_size(self, weights: Sequence[int]) -> int:
-        """The size of a group in the terms of the profile's `selector_size_semantics`."""
-        return len(weights) if self.sum_of_members or self.weights_disallowed else sum(weights)
+    def group_size(self, weights: Sequence[int], sum_of_members: bool | None = None) -> int:
+        """The size of a group in the terms of the profile's `selector_size_semantics`, or of the group's own."""
+        by_members = self.sum_of_members if sum_of_members is None else sum_of_members
+        return len(weights) if by_members or self.weights_disallowed else sum(weights)
 
     def watch_port(self, message: p4r.ActionProfileGroup.Member | p4r.ActionProfileAction, what: str) -> int | None:
         """The watched port, which must be one of the device's; None if there is none."""
@@ -139,14 +144,15 @@ class Profile:
                 f"table {table}: action selector {self.name} is programmed with members and groups, so it cannot be "
                 "programmed in one shot as well"
             )
+        sum_of_members = self._size_semantics(table, action_set)
         actions, weights, ports = [], [], []
         for i, item in enumerate(action_set.action_profile_actions):
             what = f"table {table}: action {i} of the set"
-            self.check_weight(item.weight, what)
+            self.check_weight(item.weight, what, sum_of_members)
             actions.append(self.encode_action(item.action))
             weights.append(item.weight)
             ports.append(self.watch_port(item, what))
-        size = self.group_size(weights)
+        size = self.group_size(weights, sum_of_members)
         if 0 < self.max_group_size < size:
             raise invalid(f"table {table}: the action set has size {size}, {self.name} allows {self.max_group_size}")
         member_ids: list[int] = []
@@ -171,6 +177,23 @@ class Profile:
             raise
         self.one_shots += 1
         return OneShot(group_id, tuple(member_ids), self._canonical_set(action_set, actions, ports))
+
+    @staticmethod
+    def _size_semantics(table: str, action_set: p4r.ActionProfileActionSet) -> bool | None:
+        """Whether the set's size is the number of its members; None if the selector says so. Checks the selection, too."""
+        if action_set.action_selection_mode == _Set.RANDOM:
+            raise P4Error(Code.UNIMPLEMENTED, f"table {table}: this device selects by a hash, not at random")
+        if action_set.action_selection_mode not in _Set.ActionSelectionMode.values():
+            raise invalid(f"table {table}: unknown action_selection_mode {action_set.action_selection_mode}")
+        match action_set.size_semantics:
+            case _Set.DEFAULT_SIZE_DETERMINED_BY_ACTION_SELECTOR:
+                return None
+            case _Set.SUM_OF_WEIGHTS:
+                return False
+            case _Set.SUM_OF_MEMBERS:
+                return True
+            case unknown:
+                raise invalid(f"table {table}: unknown size_semantics {unknown}")
 
     def delete_one_shot(self, one_shot: OneShot) -> None:
         """Remove the group and members of an action set that no entry uses any more."""

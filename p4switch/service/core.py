@@ -153,7 +153,7 @@ class Device:
 
     def _realize(self, config: PipelineConfig) -> Pipeline:
         """Load the configuration, with empty tables."""
-        Pipeline(config, self._staging(config))  # whatever is wrong with it shows before anything is replaced
+        Pipeline(config, MemoryDataplane())  # whatever is wrong with it shows before anything is replaced
         try:
             self.dataplane.load(config.bmv2_json)
         except DataplaneError as error:

@@ -155,6 +155,20 @@ def test_one_shot_is_all_or_nothing(switch: Harness) -> None:
     assert len(list(switch.dataplane.read_groups(full_name("selector")))) == 1
 
 
+def test_a_one_shot_set_may_have_a_size_semantics_of_its_own(switch: Harness) -> None:
+    outs = range(1, 5)  # weights 1 to 4: a size of 10 by weights, of 4 by members; the selector allows 8
+    entry = one_shot_entry(1, *outs)
+    assert refusal(lambda: switch.insert(table(entry)))[0] == Code.INVALID_ARGUMENT
+    entry.action.action_profile_action_set.size_semantics = p4r.ActionProfileActionSet.SUM_OF_MEMBERS
+    entry.action.action_profile_action_set.action_selection_mode = p4r.ActionProfileActionSet.HASH
+    switch.insert(table(entry))
+    assert switch.entries(TABLE_ID["balance_table"]) == [entry]
+    entry.action.action_profile_action_set.action_selection_mode = p4r.ActionProfileActionSet.RANDOM
+    code, message = refusal(lambda: switch.modify(table(entry)))
+    assert code == Code.UNIMPLEMENTED
+    assert "ingress.balance_table" in message
+
+
 def test_one_shot_and_members_do_not_mix(switch: Harness) -> None:
     switch.insert(table(one_shot_entry(1, 1)))
     assert refusal(lambda: switch.insert(member(1)))[0] == Code.INVALID_ARGUMENT
