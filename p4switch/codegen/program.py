@@ -69,9 +69,11 @@ def generate(program: model.Program, *, traced: bool = False) -> str:
     _resets(layout, out)
     _field_lists(layout, out)
     _digests(layout, out)
+    hinted = tables.write_hints()
     out.line('#include "v1model.h"')
     out.line()
-    _program(layout, out)
+    out.line(f"static const uint16_t kv_hinted[] = {{{', '.join(map(str, hinted or [0]))}}};")
+    _program(layout, len(hinted), out)
     return out.text()
 
 
@@ -228,7 +230,7 @@ def register_stride(width: int) -> int:
     return storage_bits(width) // 8 if width <= 128 else limbs(width) * 8
 
 
-def _program(layout: Layout, out: Writer) -> None:
+def _program(layout: Layout, hints: int, out: Writer) -> None:
     program = layout.program
 
     def rows(ctype: str, name: str, values: list[str]) -> None:
@@ -278,6 +280,7 @@ def _program(layout: Layout, out: Writer) -> None:
         for kind, (count, array) in counts.items():
             out.line(f".{kind}_count = {count}, .{kind}s = {array},")
         out.line(f".hash_count = {len(hashes_with_state(program))}, .hashes = kv_hashes,")
+        out.line(f".hint_count = {hints}, .hinted = kv_hinted, .hint = kv_hint,")
         out.line(f".parallel = {str(is_parallel(program)).lower()}, .shared = &kv_shared,")
         out.line(".process = kv_process,")
     out.line(";")

@@ -20,6 +20,11 @@ MATCH = {
 }
 
 
+HINTED_SIZE = 4096
+"""Entries from which a table is large: its memory is asked for ahead of its look-ups."""
+MAX_HINTS = 4  # KV_MAX_HINTS
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """Where a field lies in the words of a key or of an action's arguments."""
@@ -216,7 +221,27 @@ class TableCode:
                 out.line(f"kv_trace_table(ctx, {number}, {key}, found, entry, hit, {chosen});")
             self._dispatch(table, goto)
 
-    def _look_up(self, table: model.Table, where: str) -> None:
+    def write_hints(self) -> list[int]:
+        """`kv_hint_hashes`, from the parser's result; returns the numbers of the tables it is for: large and exact ones."""
+        out = self.out
+        pure = all(not isinstance(op, model.Call) for state in self.program.parser.states.values() for op in state.ops)
+        large = [
+            table
+            for table in self.program.tables()
+            if pure and table.key and table_kind(table) is model.MatchKind.EXACT and table.size >= HINTED_SIZE
+        ]
+        large = sorted(large, key=lambda table: -table.size)[:MAX_HINTS]
+        with out.block("static inline void kv_hint_hashes(struct kv_ctx *ctx, const struct phv *h, uint64_t *hashes)"):
+            out.line("(void)ctx, (void)h, (void)hashes;")
+            for index, table in enumerate(large):
+                with out.block():
+                    words = self._key(table, f"table {table.name!r}")[0]
+                    seed = f"ctx->pipeline->tables[{self.numbers[table.name]}].seed"
+                    out.line(f"hashes[{index}] = kv_hash_words(key, {words}, {seed});")
+        return [self.numbers[table.name] for table in large]
+
+    def _key(self, table: model.Table, where: str) -> tuple[int, list[str]]:
+        """C variable `key`; the number of its words, and the values of the range fields."""
         out = self.out
         code = Expressions(self.layout, out, where)
         widths = [field.width for field in table.key]
@@ -235,6 +260,11 @@ class TableCode:
                 pieces[place.limb + i].append(f"({text} << {place.shift})" if place.shift else text)
         values = ", ".join(" | ".join(piece) for piece in pieces)
         out.line(f"const uint64_t key[{words}] = {{{values}}};")
+        return words, ranges
+
+    def _look_up(self, table: model.Table, where: str) -> None:
+        out = self.out
+        words, ranges = self._key(table, where)
         kind = table_kind(table)
         if kind is model.MatchKind.EXACT:
             call = f"kv_lookup_exact(table, key, {words})"

@@ -13,10 +13,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 6
+#define KV_ABI 7
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
+#define KV_MAX_HINTS 4u
 #define KV_MAX_FRAME 65600u
 
 typedef unsigned __int128 kv_u128;
@@ -132,6 +133,10 @@ struct kv_program {
     const struct kv_value_set_spec *value_sets;
     const struct kv_digest_spec *digests;
     const struct kv_hash_spec *hashes;
+    /* Look-ups of large exact tables whose keys can be guessed from the parsed packet: kv_process_batch fetches them ahead. */
+    uint16_t hint_count;
+    const uint16_t *hinted; /* tables */
+    void (*hint)(struct kv_ctx *, const struct kv_frame *, uint64_t *hashes);
     bool parallel; /* its state lets several packet threads run it at once */
     bool *shared;  /* set while they do */
     void (*process)(struct kv_ctx *, struct kv_frame *);
@@ -348,6 +353,7 @@ struct kv_ctx {
     uint64_t now_us; /* since the switch started */
     uint32_t drop_port, cpu_port;
     void *phv;        /* scratch, program->phv_size bytes */
+    void *hint_phv;   /* another one, for program->hint */
     uint64_t random;  /* state of the generator */
     void *owner;
     void (*emit)(struct kv_ctx *, uint32_t port, uint8_t *data, uint32_t length, struct kv_offload offload);

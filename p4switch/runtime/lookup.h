@@ -53,6 +53,28 @@ static inline struct kv_entry *kv_map_find(const struct kv_map *map, const uint6
     }
 }
 
+/* Looking up a key that will be asked for soon, in two steps with time in between: the slot, then what it leads to. */
+static inline void kv_prefetch_slot(const struct kv_table *table, uint64_t hash)
+{
+    const struct kv_map *map = KV_LOAD(&table->map);
+    __builtin_prefetch(&map->slots[hash & map->mask]);
+}
+
+static inline void kv_prefetch_entry(const struct kv_table *table, uint64_t hash)
+{
+    const struct kv_map *map = KV_LOAD(&table->map);
+    for (uint64_t i = hash;; i++) {
+        uint64_t slot = KV_LOAD(&map->slots[i & map->mask]);
+        if (slot == KV_SLOT_FREE)
+            return;
+        if (slot >> 48 == hash >> 48 && slot != KV_SLOT_DELETED) {
+            __builtin_prefetch(KV_POINTER(slot));
+            __builtin_prefetch((const uint8_t *)KV_POINTER(slot) + 63);
+            return;
+        }
+    }
+}
+
 static inline struct kv_entry *kv_lookup_exact(struct kv_table *table, const uint64_t *key, unsigned words)
 {
     return kv_map_find(KV_LOAD(&table->map), key, words, kv_hash_words(key, words, table->seed));

@@ -70,8 +70,8 @@ static unsigned receive_batch(struct kv_worker *worker, struct kv_port *port, st
         frames[i].port = port->number;
         at->stats.rx_packets++;
         at->stats.rx_bytes += frames[i].length;
-        kv_process_frame(worker, &frames[i]);
     }
+    kv_process_batch(worker, frames, count);
     kv_batch_end(worker);
     kv_link_release(at->link);
     return seen;

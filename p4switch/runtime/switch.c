@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lookup.h"
+
 uint64_t kv_now_ns(void)
 {
     struct timespec t;
@@ -262,6 +264,48 @@ void kv_process_frame(struct kv_worker *worker, struct kv_frame *frame)
         worker->ctx.pipeline->program->process(&worker->ctx, frame);
 }
 
+#define AHEAD 6u        /* packets between the steps of a look-up ahead: as long as memory takes */
+#define LARGE_MAP 8192u /* slots; smaller maps are in the cache anyway */
+
+static unsigned large_tables(const struct kv_ctx *ctx, const struct kv_table **tables, unsigned *index)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; ctx->pipeline && i < ctx->pipeline->program->hint_count; i++) {
+        const struct kv_table *table = &ctx->pipeline->tables[ctx->pipeline->program->hinted[i]];
+        if (KV_LOAD(&table->map)->mask >= LARGE_MAP) {
+            tables[count] = table;
+            index[count++] = i;
+        }
+    }
+    return count;
+}
+
+/* In order; while one packet is processed, the entries that the next ones need are on their way from memory. */
+void kv_process_batch(struct kv_worker *worker, struct kv_frame *frames, unsigned count)
+{
+    struct kv_ctx *ctx = &worker->ctx;
+    const struct kv_table *tables[KV_MAX_HINTS];
+    uint64_t hashes[KV_BATCH][KV_MAX_HINTS];
+    unsigned index[KV_MAX_HINTS], large = large_tables(ctx, tables, index);
+    if (!large) {
+        for (unsigned i = 0; i < count; i++)
+            kv_process_frame(worker, &frames[i]);
+        return;
+    }
+    for (unsigned i = 0; i < count + 2 * AHEAD; i++) {
+        if (i < count) {
+            ctx->pipeline->program->hint(ctx, &frames[i], hashes[i]);
+            for (unsigned t = 0; t < large; t++)
+                kv_prefetch_slot(tables[t], hashes[i][index[t]]);
+        }
+        if (i >= AHEAD && i - AHEAD < count)
+            for (unsigned t = 0; t < large; t++)
+                kv_prefetch_entry(tables[t], hashes[i - AHEAD][index[t]]);
+        if (i >= 2 * AHEAD)
+            kv_process_frame(worker, &frames[i - 2 * AHEAD]);
+    }
+}
+
 /* -- life */
 
 static void recursive_mutex(pthread_mutex_t *mutex)
@@ -382,7 +426,7 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
     void *phvs[KV_MAX_WORKERS] = {NULL};
     bool complete = true;
     for (uint32_t w = 0; w < sw->worker_count; w++)
-        complete = (phvs[w] = calloc(1, pipeline->program->phv_size + 64)) && complete;
+        complete = (phvs[w] = calloc(2, pipeline->program->phv_size + 64)) && complete;
     if (!complete) {
         for (uint32_t w = 0; w < sw->worker_count; w++)
             free(phvs[w]);
@@ -394,6 +438,7 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
     for (uint32_t w = 0; w < sw->worker_count; w++) {
         void *old_phv = sw->workers[w].ctx.phv;
         sw->workers[w].ctx.phv = phvs[w];
+        sw->workers[w].ctx.hint_phv = (uint8_t *)phvs[w] + ((pipeline->program->phv_size + 64) & ~63u);
         phvs[w] = old_phv;
     }
     __atomic_store_n(&sw->active, pipeline->program->parallel ? sw->worker_count : 1, __ATOMIC_RELEASE);
@@ -1040,23 +1085,30 @@ uint64_t kv_switch_bench(struct kv_switch *sw, uint32_t number, const uint8_t *b
     if (number >= __atomic_load_n(&sw->active, __ATOMIC_ACQUIRE))
         return 0;
     struct kv_worker *worker = &sw->workers[number];
-    uint8_t *buffer = calloc(1, KV_HEADROOM + KV_MAX_FRAME + KV_TAILROOM);
-    if (!buffer)
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < count; i++)
+        longest = lengths[i] > longest ? lengths[i] : longest;
+    size_t size = (KV_HEADROOM + longest + KV_TAILROOM + 127) & ~(size_t)63;
+    uint8_t *buffers = calloc(KV_BATCH, size);
+    if (!buffers)
         return 0;
     for (uint64_t done = 0; done < rounds;) {
         kv_worker_enter(worker);
         uint64_t begin = kv_now_ns();
         kv_batch_begin(worker);
         worker->counting = true;
-        for (unsigned i = 0; i < KV_BATCH && done < rounds; i++, done++) {
+        struct kv_frame frames[KV_BATCH];
+        unsigned batch = 0;
+        for (; batch < KV_BATCH && done < rounds; batch++, done++) {
+            uint8_t *buffer = buffers + batch * size;
             memcpy(buffer + KV_HEADROOM, bytes + offset, lengths[at]);
-            struct kv_frame frame = {
+            frames[batch] = (struct kv_frame){
                 .data = buffer + KV_HEADROOM, .start = buffer, .length = lengths[at], .port = ports[at]};
-            kv_process_frame(worker, &frame);
             offset += lengths[at];
             if (++at == count)
                 at = 0, offset = 0;
         }
+        kv_process_batch(worker, frames, batch);
         worker->counting = false;
         *emitted += worker->counted;
         worker->counted = 0;
@@ -1064,7 +1116,7 @@ uint64_t kv_switch_bench(struct kv_switch *sw, uint32_t number, const uint8_t *b
         taken += kv_now_ns() - begin;
         kv_worker_leave(worker);
     }
-    free(buffer);
+    free(buffers);
     return taken;
 }
 

@@ -124,6 +124,7 @@ void kv_reclaim(struct kv_switch *sw, bool all);
 void kv_batch_begin(struct kv_worker *worker);
 void kv_batch_end(struct kv_worker *worker);
 void kv_process_frame(struct kv_worker *worker, struct kv_frame *frame);
+void kv_process_batch(struct kv_worker *worker, struct kv_frame *frames, unsigned count);
 
 int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                     const uint8_t *mask, int32_t priority, const struct kv_target *target); /* holding `writers` */

@@ -3,7 +3,8 @@
  * recirculate or transmit.
  *
  * Included at the end of the generated file, which has defined `struct phv`, an accessor for each intrinsic field,
- * kv_parse, kv_ingress, kv_egress, kv_deparse, kv_reset_metadata, kv_reset_headers, kv_copy_fields and kv_store_digest.
+ * kv_parse, kv_ingress, kv_egress, kv_deparse, kv_reset_metadata, kv_reset_headers, kv_copy_fields, kv_store_digest and
+ * kv_hint_hashes.
  */
 #ifndef KV_V1MODEL_H
 #define KV_V1MODEL_H
@@ -241,6 +242,28 @@ static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, u
     }
     KV_TRACE(KV_TRACE_OUT, 0, port, length);
     ctx->emit(ctx, port, packet->data, length, packet->offload);
+}
+
+/* The hashes of what the tables that `hinted` names would be asked if nothing happened between parser and table. A guess
+ * is enough: it only says what memory will be needed. */
+static void kv_hint(struct kv_ctx *ctx, const struct kv_frame *frame, uint64_t *hashes)
+{
+    struct phv *phv = ctx->hint_phv;
+    struct kv_packet packet = {
+        .phv = phv,
+        .data = frame->data,
+        .length = frame->length,
+        .start = frame->start,
+        .frame = frame->data,
+        .frame_length = frame->length,
+        .ingress_port = frame->port,
+        .packet_length = frame->length,
+    };
+    kv_reset_metadata(phv);
+    kv_reset_headers(phv);
+    kv_set_ingress_port(phv, frame->port);
+    kv_parse(ctx, &packet, phv);
+    kv_hint_hashes(ctx, phv, hashes);
 }
 
 static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
