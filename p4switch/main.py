@@ -153,7 +153,10 @@ def _native_dataplane(options: SwitchOptions) -> Dataplane:
     from p4switch.native import NativeDataplane
 
     return NativeDataplane(
-        cpu_port=options.cpu_port, drop_port=options.drop_port, log=logging.getLogger("p4switch.program").info
+        cpu_port=options.cpu_port,
+        drop_port=options.drop_port,
+        log=logging.getLogger("p4switch.program").info,
+        workers=options.workers,
     )
 
 

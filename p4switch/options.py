@@ -17,6 +17,7 @@ DEFAULT_ADDRESS = "127.0.0.1:9559"
 DEFAULT_THRIFT_PORT = 9090
 DEFAULT_DROP_PORT = 511
 MAX_PORT = 511
+MAX_WORKERS = 64
 MAX_DEVICE_ID = 2**64 - 1
 
 LOG_LEVELS = {
@@ -122,6 +123,7 @@ class SwitchOptions:
     tls: TlsFiles | None = None
     cpu_port: int | None = None
     drop_port: int = DEFAULT_DROP_PORT
+    workers: int = 1
     log_console: bool = False
     log_file: Path | None = None
     log_level: int = logging.INFO
@@ -262,6 +264,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"the egress port that means drop (default {DEFAULT_DROP_PORT})",
     )
+    target.add_argument(
+        "--workers",
+        type=_number("a number of threads", 1, MAX_WORKERS),
+        default=1,
+        metavar="N",
+        help="packet threads, for programs whose state allows more than one (default 1)",
+    )
     target.add_argument("--grpc-server-ssl", action="store_true", help="use TLS; needs --grpc-server-cert and -key")
     target.add_argument("--grpc-server-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     target.add_argument("--grpc-server-key", type=Path, metavar="PEM", help="the server's private key")
@@ -320,6 +329,7 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         tls=_tls(given, warnings),
         cpu_port=given.cpu_port,
         drop_port=given.drop_port,
+        workers=given.workers,
         log_console=given.log_console,
         log_file=_with_suffix(given.log_file) if simple else given.log_file,
         log_level=LOG_LEVELS[given.log_level],

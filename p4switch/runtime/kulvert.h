@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 7
+#define KV_ABI 8
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -231,6 +231,7 @@ struct kv_entry {
 
 struct kv_map {
     uint64_t mask;    /* number of slots, a power of two, minus one */
+    uint64_t filter;  /* number of filter bits minus one; 0: no filter. The bits are behind the slots */
     uint64_t slots[]; /* 0: free, 1: deleted, else 16 bits of hash above an entry's address */
 };
 

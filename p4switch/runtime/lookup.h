@@ -1,7 +1,7 @@
 /* Table look-ups, inlined into the generated code with the number of key words as a constant.
  *
  * Exact tables are open-addressing hash maps of eight-byte slots (16 bits of the hash above the entry's address): a look-up
- * costs one cache line for the slot and one or two for the entry. The other kinds are searched tuple by tuple: one such map for each
+ * costs one cache line for the slot and one or two for the entry, and a large table is asked for both some packets ahead. The other kinds are searched tuple by tuple: one such map for each
  * distinct mask, in order of the best priority in it, so that the search ends at the first tuple that cannot win.
  */
 #ifndef KV_LOOKUP_H
@@ -36,6 +36,23 @@ static inline bool kv_words_equal(const uint64_t *a, const uint64_t *b, unsigned
     for (unsigned i = 0; i < words; i++)
         difference |= a[i] ^ b[i];
     return difference == 0;
+}
+
+/* The word and bit of a filter in which every key of the map has left its mark. */
+static inline uint64_t *kv_filter_word(const struct kv_map *map, uint64_t hash)
+{
+    return (uint64_t *)(uintptr_t)&map->slots[map->mask + 1 + ((hash >> 24 & map->filter) >> 6)];
+}
+
+static inline uint64_t kv_filter_bit(uint64_t hash)
+{
+    return 1ull << (hash >> 24 & 63);
+}
+
+/* False if the map of a tuple cannot have the key: most tuples have not, and this is told without a guess of the branch. */
+static inline bool kv_map_may_have(const struct kv_map *map, uint64_t hash)
+{
+    return (__atomic_load_n(kv_filter_word(map, hash), __ATOMIC_ACQUIRE) & kv_filter_bit(hash)) != 0;
 }
 
 static inline struct kv_entry *kv_map_find(const struct kv_map *map, const uint64_t *key, unsigned words, uint64_t hash)
@@ -101,8 +118,11 @@ static inline struct kv_entry *kv_lookup_tuples(struct kv_table *table, const ui
         uint64_t masked[words ? words : 1];
         for (unsigned i = 0; i < words; i++)
             masked[i] = key[i] & tuple->mask[i];
-        struct kv_entry *entry =
-            kv_map_find(KV_LOAD(&tuple->map), masked, words, kv_hash_words(masked, words, table->seed));
+        const struct kv_map *map = KV_LOAD(&tuple->map);
+        uint64_t hash = kv_hash_words(masked, words, table->seed);
+        if (!kv_map_may_have(map, hash))
+            continue;
+        struct kv_entry *entry = kv_map_find(map, masked, words, hash);
         while (entry && ranges && entry->ranged && !kv_in_ranges(entry, words, fields, ranges))
             entry = KV_LOAD(&entry->next);
         if (entry && (!best || entry->priority > best->priority ||
@@ -121,8 +141,11 @@ static inline struct kv_entry *kv_lookup_lpm(struct kv_table *table, const uint6
         uint64_t masked[words ? words : 1];
         for (unsigned i = 0; i < words; i++)
             masked[i] = key[i] & tuple->mask[i];
-        struct kv_entry *entry =
-            kv_map_find(KV_LOAD(&tuple->map), masked, words, kv_hash_words(masked, words, table->seed));
+        const struct kv_map *map = KV_LOAD(&tuple->map);
+        uint64_t hash = kv_hash_words(masked, words, table->seed);
+        if (!kv_map_may_have(map, hash))
+            continue;
+        struct kv_entry *entry = kv_map_find(map, masked, words, hash);
         if (entry)
             return entry;
     }

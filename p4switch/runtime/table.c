@@ -62,9 +62,11 @@ void kv_retire(struct kv_garbage *garbage, void *item)
 #define HUGE_PAGE (2u << 20)
 #define HUGE_MAP (4u << 20)
 
-static struct kv_map *map_new(uint64_t slots)
+/* With a filter of eight bits a slot if it is one of many maps that are asked in turn. */
+static struct kv_map *map_new(uint64_t slots, bool filtered)
 {
-    size_t size = sizeof(struct kv_map) + slots * sizeof(uint64_t);
+    uint64_t bits = filtered ? slots * 8 : 0;
+    size_t size = sizeof(struct kv_map) + slots * sizeof(uint64_t) + bits / 8;
     struct kv_map *map;
     if (size < HUGE_MAP) {
         map = calloc(1, size);
@@ -76,14 +78,20 @@ static struct kv_map *map_new(uint64_t slots)
             memset(map, 0, size);
         }
     }
-    if (map)
+    if (map) {
         map->mask = slots - 1;
+        map->filter = filtered ? bits - 1 : 0;
+    }
     return map;
 }
 
 static void map_place(struct kv_map *map, uint64_t hash, uint64_t slot)
 {
     uint64_t i = hash;
+    if (map->filter) {
+        uint64_t *word = kv_filter_word(map, hash);
+        KV_STORE(word, *word | kv_filter_bit(hash));
+    }
     while (map->slots[i & map->mask] != KV_SLOT_FREE)
         i++;
     KV_STORE(&map->slots[i & map->mask], slot);
@@ -116,7 +124,7 @@ static int map_reserve(struct kv_map **where, uint32_t live, uint32_t *used, uns
     uint64_t slots = 8;
     while (slots < ((uint64_t)live + 1) * 2)
         slots *= 2;
-    struct kv_map *map = map_new(slots);
+    struct kv_map *map = map_new(slots, old->filter != 0);
     if (!map)
         return KV_OUT_OF_MEMORY;
     for (uint64_t i = 0; i <= old->mask; i++)
@@ -315,7 +323,7 @@ int kv_table_init(struct kv_table *table, const struct kv_table_spec *spec, uint
 {
     *table = (struct kv_table){.spec = spec, .seed = seed};
     if (spec->kind == KV_EXACT)
-        return (table->map = map_new(8)) ? KV_OK : KV_OUT_OF_MEMORY;
+        return (table->map = map_new(8, false)) ? KV_OK : KV_OUT_OF_MEMORY;
     return (table->tuples = calloc(1, sizeof *table->tuples)) ? KV_OK : KV_OUT_OF_MEMORY;
 }
 
@@ -408,7 +416,7 @@ static int insert_at(struct kv_table *table, struct kv_garbage *garbage, const s
         bool fresh = !place->tuple;
         if (fresh) {
             struct kv_tuple *tuple = calloc(1, sizeof *tuple + spec->key_limbs * 8u);
-            if (!tuple || !(tuple->map = map_new(8))) {
+            if (!tuple || !(tuple->map = map_new(8, true))) {
                 free(tuple);
                 return KV_OUT_OF_MEMORY;
             }
