@@ -259,6 +259,9 @@ class BinaryOperator(Enum):
     LOGICAL_AND = "&&"
     LOGICAL_OR = "||"
 
+    # Looked up at every step of every walk; Enum's own hash is a function in Python.
+    __hash__ = object.__hash__
+
 
 COMPARISONS = frozenset(
     {
@@ -284,7 +287,13 @@ class Binary(Expression):
 
     @property
     def type(self) -> Type:
-        return BOOLEAN if self.operator in COMPARISONS else self.left.type
+        # A loop, for a long chain of operands would be as many calls.
+        node: Expression = self
+        while isinstance(node, Binary):
+            if node.operator in COMPARISONS:
+                return BOOLEAN
+            node = node.left
+        return node.type
 
 
 @final

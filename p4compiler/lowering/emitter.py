@@ -36,13 +36,15 @@ class Emitter(Protocol):
 class BlockEmitter:
     """Structured statements."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: StorageBuilder) -> None:
+        self._storage = storage
         self._block: list[st.Statement] = []
 
     def finish(self) -> st.Block:
         return tuple(self._block)
 
     def emit(self, statement: st.Statement) -> None:
+        self._storage.count_statement(statement.span)
         self._block.append(statement)
 
     def nested(self, body: Body) -> st.Block:
@@ -111,6 +113,7 @@ class StateEmitter:
         self.end(Transition(span, (), (SelectCase(span, (), target),)))
 
     def emit(self, statement: st.Statement) -> None:
+        self._storage.count_statement(statement.span)
         self._body.append(statement)
 
     def branch(self, condition: ex.Expression, then: Body, otherwise: Body, span: Span) -> None:

@@ -55,7 +55,7 @@ class _Elaboration:
     def __init__(self, session: Session, main: ast.Instantiation) -> None:
         self._session = session
         self._main = main
-        self._body = BodyLowering(session, Scope("global"), BlockEmitter())
+        self._body = BodyLowering(session, Scope("global"), BlockEmitter(session.storage))
 
     def run(self, file: str) -> Program:
         session, checked = self._session, self._session.checked
@@ -179,7 +179,7 @@ class _Elaboration:
         return Parser(instance.declaration.name.span, instance.name, tuple(states))
 
     def _control(self, instance: ControlInstance, arguments: list[v.Value]) -> Control:
-        emitter = BlockEmitter()
+        emitter = BlockEmitter(self._session.storage)
         body = BodyLowering(self._session, instance.scope, emitter)
         body.control = instance
         for parameter, value in zip(instance.declaration.parameters, arguments, strict=True):

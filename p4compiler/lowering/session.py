@@ -27,7 +27,7 @@ class Session:
         self.checked = checked
         self.diagnostics = diagnostics
         self.types = TypeLowering(checked, diagnostics)
-        self.storage = StorageBuilder(self.types)
+        self.storage = StorageBuilder(self.types, diagnostics)
         self.globals: dict[ast.Node, Value] = {}
         self.global_actions: dict[ast.Action, Action] = {}
         self.bound_actions: list[Action] = []

@@ -46,6 +46,8 @@ class StatementLowering(ExternLowering):
 
     def statements(self, statements: Sequence[ast.Statement | ast.Declaration]) -> None:
         for statement in statements:
+            if self.session.storage.is_exhausted:
+                break
             try:
                 self.statement(statement)
             except Abandoned:

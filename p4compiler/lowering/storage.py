@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Kind
+from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir.program import Storage
 from p4compiler.ir.storage import Header, HeaderStack, HeaderUnion, Variable
 from p4compiler.ir.types import Type
 from p4compiler.lowering.annotations import get_annotation, integer_arguments
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.lowering.types import TypeLowering
 from p4compiler.lowering.values import HeaderPlace, NoValue, Scalar, StackPlace, Structure, UnionPlace, Value
 from p4compiler.source import Span
@@ -16,16 +17,21 @@ from p4compiler.types import model
 MAX_OBJECTS = 200_000
 """Variables and headers of one program; what declares more fits no target and would take minutes."""
 
+MAX_STATEMENTS = 300_000
+"""Of one program, with everything inlined and structures taken apart."""
+
 
 class StorageBuilder:
-    def __init__(self, types: TypeLowering) -> None:
+    def __init__(self, types: TypeLowering, diagnostics: Diagnostics) -> None:
         self._types = types
+        self._diagnostics = diagnostics
         self._used: dict[str, int] = {"scalars": 0, "standard_metadata": 0}
         self.variables: list[Variable] = []
         self.headers: list[Header] = []
         self.stacks: list[HeaderStack] = []
         self.unions: list[HeaderUnion] = []
         self._count = 0
+        self._statements = 0
 
     def _spend(self, number: int, type_: model.Type) -> None:
         """Count objects that are about to be made."""
@@ -34,6 +40,24 @@ class StorageBuilder:
             raise self._types.refused(
                 f"the program has more than {MAX_OBJECTS} variables and headers", type_, Kind.OVERLIMIT
             )
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Nothing more can be emitted."""
+        return self._statements > MAX_STATEMENTS
+
+    def count_statement(self, span: Span) -> None:
+        """A statement is about to be emitted.
+
+        Raises:
+            Abandoned: there are too many, which is reported.
+        """
+        self._statements += 1
+        if self._statements > MAX_STATEMENTS:
+            self._diagnostics.error(
+                Kind.OVERLIMIT, f"more than {MAX_STATEMENTS} statements, calls inlined and structures taken apart", span
+            )
+            raise Abandoned("too many statements")
 
     def finish(self) -> Storage:
         return Storage(tuple(self.variables), tuple(self.headers), tuple(self.stacks), tuple(self.unions))

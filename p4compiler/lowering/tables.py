@@ -69,7 +69,7 @@ class TableLowering(StatementLowering):
         bound: Sequence[ast.Argument],
         instance: TableInstance,
     ) -> ob.Action:
-        emitter = BlockEmitter()
+        emitter = BlockEmitter(self.session.storage)
         outer_emitter, self.emitter = self.emitter, emitter
         outer_frames, self.frames = self.frames, []
         outer_pending, self.pending = self.pending, []

@@ -36,7 +36,7 @@ class TypeLowering:
         self._offsets: dict[model.Type, dict[str, tuple[int, model.Type]]] = {}
 
     def refused(self, message: str, type_: model.Type, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
-        """Report that a type is not supported; to be raised."""
+        """Report that a type is not supported, at its declaration; to be raised."""
         declaration = getattr(type_, "declaration", None)
         span = declaration.name.span if declaration is not None else None
         self._diagnostics.error(kind, message, span)
