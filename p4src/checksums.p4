@@ -51,20 +51,35 @@ control node_compute_checksum(inout headers_t hdr, inout metadata_t meta) {
               hdr.refusal_ipv4.identification, hdr.refusal_ipv4.flags, hdr.refusal_ipv4.fragment_offset,
               hdr.refusal_ipv4.ttl, hdr.refusal_ipv4.protocol, hdr.refusal_ipv4.src_addr, hdr.refusal_ipv4.dst_addr },
             hdr.refusal_ipv4.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv4.isValid(),
+        update_checksum(hdr.refusal_ipv4.isValid() && hdr.udp.isValid(),
             { hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
               hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.traffic_class, hdr.ipv4.total_len, hdr.ipv4.identification,
               hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
               hdr.ipv4.src_addr, hdr.ipv4.dst_addr,
               hdr.udp.sport, hdr.udp.dport, hdr.udp.len, hdr.udp.checksum },
             hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv6.isValid(),
+        update_checksum(hdr.refusal_ipv4.isValid() && hdr.sctp.isValid(),
+            { hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
+              hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.traffic_class, hdr.ipv4.total_len, hdr.ipv4.identification,
+              hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
+              hdr.ipv4.src_addr, hdr.ipv4.dst_addr,
+              hdr.sctp.sport, hdr.sctp.dport, hdr.sctp.verification_tag },
+            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
+        update_checksum(hdr.refusal_ipv6.isValid() && hdr.udp.isValid(),
             { hdr.refusal_ipv6.src_addr, hdr.refusal_ipv6.dst_addr, 16w0, hdr.refusal_ipv6.payload_len, 24w0,
               hdr.refusal_ipv6.next_header,
               hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
               hdr.ipv6.version, hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_len,
               hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr,
               hdr.udp.sport, hdr.udp.dport, hdr.udp.len, hdr.udp.checksum },
+            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
+        update_checksum(hdr.refusal_ipv6.isValid() && hdr.sctp.isValid(),
+            { hdr.refusal_ipv6.src_addr, hdr.refusal_ipv6.dst_addr, 16w0, hdr.refusal_ipv6.payload_len, 24w0,
+              hdr.refusal_ipv6.next_header,
+              hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
+              hdr.ipv6.version, hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_len,
+              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr,
+              hdr.sctp.sport, hdr.sctp.dport, hdr.sctp.verification_tag },
             hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
     }
 }

@@ -17,6 +17,7 @@
 #include "stages/service_lb.p4"
 #include "stages/affinity.p4"
 #include "stages/masquerade.p4"
+#include "stages/sctp.p4"
 #include "stages/nat.p4"
 #include "stages/route.p4"
 #include "stages/policy.p4"

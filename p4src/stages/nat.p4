@@ -43,6 +43,7 @@ control measure_translation(inout metadata_t meta) {
 
 // The checksums follow by difference (RFC 1624): the payload, which may be long or cut short, is never looked at.
 control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
+    rewrite_sctp() sctp;
     bit<32> ipv4_sum = 0;
     bit<32> sum = 0;
 
@@ -95,6 +96,8 @@ control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
         }
         if (hdr.tcp.isValid()) {
             rewrite_tcp();
+        } else if (hdr.sctp.isValid()) {
+            sctp.apply(hdr, meta);
         } else if (hdr.udp.isValid()) {
             rewrite_udp();
             if (hdr.udp.checksum != 0) {        // 0 says that there is none, and it stays none

@@ -1,4 +1,4 @@
-// The sender of a refused packet is told at once: TCP by a reset, UDP by "port unreachable". The answer is made of the
+// The sender of a refused packet is told at once: TCP by a reset, UDP and SCTP by "port unreachable". The answer is made of the
 // packet itself and goes back where it came from. A packet with IPv4 options is refused in silence.
 
 #ifndef KULVERT_REFUSE_P4
@@ -9,9 +9,9 @@ const bit<16> RESET_IPV4_LEN             = 40;      // IPv4, TCP
 const bit<32> RESET_IPV4_FRAME_LEN       = 54;
 const bit<16> RESET_TCP_LEN              = 20;
 const bit<32> RESET_IPV6_FRAME_LEN       = 74;
-const bit<16> UNREACHABLE_IPV4_LEN       = 56;      // IPv4, ICMP (8), the refused IPv4 header and its UDP header
+const bit<16> UNREACHABLE_IPV4_LEN       = 56;      // IPv4, ICMP (8), the refused IPv4 header and eight bytes of what it carries
 const bit<32> UNREACHABLE_IPV4_FRAME_LEN = 70;
-const bit<16> UNREACHABLE_ICMPV6_LEN     = 56;      // ICMPv6 (8), the refused IPv6 header and its UDP header
+const bit<16> UNREACHABLE_ICMPV6_LEN     = 56;      // ICMPv6 (8), the refused IPv6 header and eight bytes of what it carries
 const bit<32> UNREACHABLE_IPV6_FRAME_LEN = 110;
 
 control refuse(inout headers_t hdr, inout metadata_t meta) {
@@ -125,7 +125,7 @@ control refuse(inout headers_t hdr, inout metadata_t meta) {
                         reset_unacknowledged();
                     }
                 }
-            } else if (hdr.udp.isValid()) {
+            } else if (hdr.udp.isValid() || hdr.sctp.isValid()) {
                 turn_back();
                 if (hdr.ipv4.isValid()) {
                     unreachable_ipv4();

@@ -10,7 +10,7 @@ from scapy.packet import Packet
 from ptf_tests.base import POD_A, POD_B, VIP, NodeTest
 from ptf_tests.packets import FAMILIES, PROTOCOL_NUMBER, Protocol, Side
 
-_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
+_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
 
 
 class ReplyComesFromTheService(NodeTest):
@@ -94,6 +94,23 @@ class ManyFlowsKeepTheirChecksums(NodeTest):
                     packet = self.sent_by(POD_A, src, vip, protocol, payload=payload, seq=seq)
                     wanted = self.delivered_to(POD_B, src, endpoint, protocol, payload=payload, seq=seq)
                     self.pass_through(POD_A.port, packet, POD_B.port, wanted, f"{protocol}{family} {src}")
+
+
+class SctpChecksumAtEveryLength(NodeTest):
+    """A CRC32c follows the ports over every length of packet: each bit of the length counts."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            vip, endpoint = Side(VIP[family], 7), Side(POD_B.address(family), 40001)
+            self.add_service(vip.address, vip.port, "sctp", [endpoint], family)
+            for length in (0, 1, 4, 12, 28, 60, 124, 252, 508, 1020, 1400, 2044, 3900):  # ptf receives 4096 bytes
+                src = Side(POD_A.address(family), self.new_port())
+                payload = bytes(number * 7 & 0xFF for number in range(length))
+                packet = self.sent_by(POD_A, src, vip, "sctp", payload=payload, flags="PA")
+                wanted = self.delivered_to(POD_B, src, endpoint, "sctp", payload=payload, flags="PA")
+                self.pass_through(
+                    POD_A.port, packet, POD_B.port, wanted, f"SCTP over IPv{family}, {length} bytes of data"
+                )
 
 
 class HairpinComesBackFromTheService(NodeTest):

@@ -1,4 +1,4 @@
-"""Refusals are answered: TCP by a reset, UDP by "port unreachable" (p4src/stages/refuse.p4)."""
+"""Refusals are answered: TCP by a reset, UDP and SCTP by "port unreachable" (p4src/stages/refuse.p4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RefusalTest(NodeTest):
     def refuse_service(self) -> None:
         """Port 80 of the Service address refuses, with both protocols and families."""
         for family in FAMILIES:
-            for protocol in ("tcp", "udp"):
+            for protocol in ("tcp", "udp", "sctp"):
                 self.client.insert(self.frontend_entry(VIP[family], 80, protocol, "reject_service"))
 
     def refused(self, client: Host, packet: Packet, answer: Packet, reason: DropReason) -> None:
@@ -89,6 +89,17 @@ class UdpIsUnreachable(RefusalTest):
                 src, vip = Side(POD_A.address(family), self.new_port()), Side(VIP[family], 80)
                 packet = self.sent_by(POD_A, src, vip, "udp", payload=payload)
                 self.refused(POD_A, packet, _unreachable(packet, family), DropReason.SERVICE_REJECTED)
+
+
+class SctpIsUnreachable(RefusalTest):
+    """SCTP is answered by port unreachable as well, with the first eight bytes of its header."""
+
+    def runTest(self) -> None:
+        self.refuse_service()
+        for family in FAMILIES:
+            src, vip = Side(POD_A.address(family), self.new_port()), Side(VIP[family], 80)
+            packet = self.sent_by(POD_A, src, vip, "sctp")
+            self.refused(POD_A, packet, _unreachable(packet, family), DropReason.SERVICE_REJECTED)
 
 
 class ServiceAddressRefusesOtherPorts(RefusalTest):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
+from scapy.layers.sctp import SCTP
 
 from controlplane.addresses import parse_prefix
 from ptf_tests.base import NODE, POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
@@ -23,7 +24,7 @@ EXTERNAL = {4: "198.18.0.2", 6: "2001:db8:18::2"}
 TARGET_PORT = 8080
 _SECOND = {4: "192.0.2.77", 6: "2001:db8::77"}
 """More addresses of the node's."""
-_ALL_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
+_ALL_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
 
 
 class ContractTest(NodeTest):
@@ -95,7 +96,7 @@ class ContractTest(NodeTest):
         host, side = found[0], Side(found[0].address(family), TARGET_PORT)
         seen = src
         if masqueraded:
-            layer = packet[{"tcp": TCP, "udp": UDP}[protocol]]
+            layer = packet[{"tcp": TCP, "udp": UDP, "sctp": SCTP}[protocol]]
             seen = Side(NODE.address(family), layer.sport)
             self.assertTrue(self.target.masquerade.first_port <= seen.port <= self.target.masquerade.last_port, seen)
         wanted = self.delivered_to(host, seen, side, protocol)
