@@ -61,6 +61,7 @@ COMMANDS: dict[str, str | PassThrough] = {
     "cli": PassThrough(
         "p4switch.cli.main", "run", "Commands for a running switch (takes simple_switch_CLI's arguments)."
     ),
+    "ports": "kulvert.commands.ports",
     "shims": "kulvert.commands.shims",
 }
 """What each command is, in the order of `kulvert --help`: a module with a click command named `command`, or a tool."""

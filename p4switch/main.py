@@ -118,12 +118,14 @@ def serve(
                     raise StartError(f"{options.program}: {error}") from None
             tools.open_ports()
             tools.start()
+            observe_write = tools.start_metrics()
             if server is not None:
+                server.on_write = observe_write
                 stack.callback(server.stop)
                 server.start()
         except DataplaneError as error:
             raise StartError(str(error)) from None
-        _announce(options, server.port if server is not None else None, tools.thrift_port)
+        _announce(options, server.port if server is not None else None, tools)
         stop.wait()
         log.info("stopping")
 
@@ -160,14 +162,17 @@ def _native_dataplane(options: SwitchOptions) -> Dataplane:
     )
 
 
-def _announce(options: SwitchOptions, grpc_port: int | None, thrift_port: int | None) -> None:
+def _announce(options: SwitchOptions, grpc_port: int | None, tools: Tools) -> None:
     """Say that the switch is ready: on standard output, and where the caller asked for it."""
     host = options.address.rpartition(":")[0]
     served: list[str] = []
     if grpc_port is not None:
         served.append(f"{'P4Runtime over TLS' if options.tls else 'P4Runtime'} on {host}:{grpc_port}")
-    if thrift_port is not None:
-        served.append(f"Thrift on {THRIFT_HOST}:{thrift_port}")
+    if tools.thrift_port is not None:
+        served.append(f"Thrift on {THRIFT_HOST}:{tools.thrift_port}")
+    if tools.metrics_port is not None:
+        metrics_host = (options.metrics_address or "").rpartition(":")[0]
+        served.append(f"metrics on {metrics_host}:{tools.metrics_port}")
     ports = " ".join(str(port) for port in options.ports) or "none"
     cpu = f"CPU port {options.cpu_port}" if options.cpu_port is not None else "no CPU port"
     program = options.program or "none yet"

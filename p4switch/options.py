@@ -112,6 +112,7 @@ class SwitchOptions:
         dump_bytes: so many bytes of each packet go to the log.
         restore_state: what `serialize_state` wrote, to be written into the program at the start.
         trace: "text" or "json": what happens to each packet is told, to trace_file or standard output; None: it is not.
+        metrics_address: where Prometheus metrics are served, or None.
         grpc: P4Runtime is served; simple_switch does not.
         warnings: one line each, for the user.
     """
@@ -139,6 +140,7 @@ class SwitchOptions:
     restore_state: Path | None = None
     trace: str | None = None
     trace_file: Path | None = None
+    metrics_address: str | None = None
     grpc: bool = True
     warnings: tuple[str, ...] = ()
 
@@ -240,6 +242,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="tell what happens to each packet: states, tables, entries, actions; text (the default) or json",
     )
     general.add_argument("--trace-file", type=Path, metavar="FILE", help="tell it to FILE, not standard output")
+    general.add_argument(
+        "--metrics-address", type=_address, metavar="HOST:PORT", help="serve Prometheus metrics there (default: no)"
+    )
     general.add_argument(
         "--restore-state", type=Path, metavar="FILE", help="start with the state that serialize_state wrote to FILE"
     )
@@ -345,6 +350,7 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         restore_state=given.restore_state,
         trace=given.trace or ("text" if given.trace_file is not None else None),
         trace_file=given.trace_file,
+        metrics_address=given.metrics_address,
         grpc=not simple,
         warnings=tuple(warnings),
     )

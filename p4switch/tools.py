@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Tools:
         self._dataplane = dataplane
         self._stack = stack
         self.thrift_port: int | None = None
+        self.metrics_port: int | None = None
         if options.trace is not None:  # before a program is loaded, as it is compiled for that
             self._start_trace(options.trace)
 
@@ -87,6 +89,21 @@ class Tools:
         capture = Capture(directory, self._options.dump_bytes, interface_of)
         plane.on_frame(capture)
         self._stack.callback(capture.close)
+
+    def start_metrics(self) -> Callable[[float, bool], None] | None:
+        """Serve the metrics, if asked for; what to tell of each Write."""
+        if self._options.metrics_address is None:
+            return None
+        from p4switch.metrics import MetricsServer
+
+        host, _, port = self._options.metrics_address.rpartition(":")
+        try:
+            server = MetricsServer(self._native("--metrics-address"), host.strip("[]"), int(port))
+        except OSError as error:
+            raise StartError(f"cannot serve metrics on {self._options.metrics_address}: {error.strerror}") from None
+        self._stack.callback(server.stop)
+        self.metrics_port = server.port
+        return server.observe_write
 
     def _start_trace(self, form: str) -> None:
         path = self._options.trace_file

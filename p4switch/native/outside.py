@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes as c
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from p4switch.dataplane import DataplaneError, Status
 from p4switch.endpoints.registry import Endpoints
@@ -22,6 +23,27 @@ _TAP_OUT = 1 << 31
 
 TraceHandler = Callable[[PacketTrace], None]
 """Called with what happened to a packet and its copies."""
+
+
+DROP_REASONS = (
+    "ingress",  # by the program
+    "egress",
+    "headers_too_large",
+    "endless_copies",
+    "out_of_memory",
+    "controller_queue_full",
+    "port_queue_full",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """The running program, and entries and size of each of its tables; members, groups and size of each profile."""
+
+    program: str
+    config: bytes
+    tables: dict[str, tuple[int, int]]
+    profiles: dict[str, tuple[int, int, int]]
 
 
 class Outside(Wire):
@@ -126,6 +148,35 @@ class Outside(Wire):
             if code == 1:
                 frame = lib.take(self._lib, data, length.value)
                 deliver("port", self._endpoints.send, port.value, frame)
+
+    def occupancy(self) -> Occupancy | None:
+        """How full the tables and profiles of the running program are; None without one."""
+        members, groups = c.c_uint32(), c.c_uint32()
+        with self._lock:
+            loaded = self._loaded
+            if self._closed or loaded is None:
+                return None
+            tables = {}
+            for info in loaded.objects.tables.values():
+                tables[info.name] = (
+                    int(self._lib.kv_switch_table_entries(self._sw, loaded.pointer, info.number)),
+                    info.size,
+                )
+            profiles = {}
+            for profile in loaded.objects.profiles.values():
+                self._lib.kv_switch_profile_counts(
+                    self._sw, loaded.pointer, profile.number, c.byref(members), c.byref(groups)
+                )
+                profiles[profile.name] = (members.value, groups.value, profile.size)
+            return Occupancy(loaded.objects.program.name, loaded.config, tables, profiles)
+
+    def drops(self) -> dict[str, int]:
+        """Packets dropped since the start, by reason."""
+        counts = (c.c_uint64 * len(DROP_REASONS))()
+        with self._lock:
+            if not self._closed:
+                self._lib.kv_switch_drops(self._sw, counts)
+        return dict(zip(DROP_REASONS, counts, strict=True))
 
     def set_crc_parameters(
         self,

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 8
+#define KV_ABI 9
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -364,6 +364,7 @@ struct kv_ctx {
     void (*digest)(struct kv_ctx *, uint32_t index, const uint8_t *sample);
     void (*log)(struct kv_ctx *, const char *text);
     void (*trace)(struct kv_ctx *, const uint8_t *records, uint32_t length); /* NULL, or for pipelines with KV_TRACED */
+    uint64_t dropped_ingress, dropped_egress;                   /* by the program */
     uint64_t dropped_headroom, dropped_loop, dropped_exhausted; /* reasons of the runtime's own */
 };
 

@@ -88,6 +88,42 @@ int kv_switch_next_trace(struct kv_switch *sw, uint32_t timeout_ms, uint8_t **da
     return result;
 }
 
+/* -- figures */
+
+uint32_t kv_switch_table_entries(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table)
+{
+    pthread_mutex_lock(&sw->writers);
+    uint32_t entries = p->tables[table].live;
+    pthread_mutex_unlock(&sw->writers);
+    return entries;
+}
+
+void kv_switch_profile_counts(struct kv_switch *sw, struct kv_pipeline *p, uint32_t profile, uint32_t *members,
+                              uint32_t *groups)
+{
+    pthread_mutex_lock(&sw->writers);
+    *members = p->profiles[profile].member_count;
+    *groups = p->profiles[profile].group_count;
+    pthread_mutex_unlock(&sw->writers);
+}
+
+/* Dropped packets: by ingress, by egress, headers grown too much, copied without end, no memory, no room on the way to the
+ * controller, no room on the way to a port that Python serves. */
+void kv_switch_drops(struct kv_switch *sw, uint64_t *drops)
+{
+    memset(drops, 0, 7 * sizeof *drops);
+    for (uint32_t w = 0; w < sw->worker_count; w++) {
+        const struct kv_ctx *ctx = &sw->workers[w].ctx;
+        const uint64_t *counts[5] = {&ctx->dropped_ingress, &ctx->dropped_egress, &ctx->dropped_headroom, &ctx->dropped_loop,
+                                     &ctx->dropped_exhausted};
+        for (unsigned i = 0; i < 5; i++)
+            drops[i] += __atomic_load_n(counts[i], __ATOMIC_RELAXED);
+    }
+    const struct kv_queue *queues[2] = {&sw->packet_in, &sw->outside};
+    for (unsigned i = 0; i < 2; i++)
+        drops[5 + i] = __atomic_load_n(&queues[i]->dropped, __ATOMIC_RELAXED);
+}
+
 /* -- hashes with parameters; the caller has checked the number and its kind */
 
 void kv_switch_set_crc(struct kv_switch *sw, struct kv_pipeline *p, uint32_t hash, uint64_t polynomial, uint64_t initial,

@@ -200,6 +200,7 @@ static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, 
         return;
     }
     if (egress_spec == ctx->drop_port) {
+        ctx->dropped_ingress++;
         KV_TRACE(KV_TRACE_DROP, 0);
         return;
     }
@@ -226,6 +227,7 @@ static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, u
         packet->clone_session = packet->clone_fields = 0;
     }
     if (kv_get_egress_spec(phv) == ctx->drop_port) {
+        ctx->dropped_egress++;
         KV_TRACE(KV_TRACE_DROP, 1);
         return;
     }

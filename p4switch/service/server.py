@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +60,10 @@ class P4RuntimeServer:
 
     Attributes:
         port: the TCP port that it listens on (the one chosen, if 0 was asked for).
+        on_write: called after each Write with its seconds and whether it succeeded.
     """
+
+    on_write: Callable[[float, bool], None] | None = None
 
     def __init__(self, device: Device, address: str, tls: TlsOptions | None = None) -> None:
         """Bind `address` ("host:port"); `start` begins to serve.
@@ -122,7 +126,13 @@ class P4RuntimeServer:
     # -- requests
 
     def _write(self, request: bytes) -> p4r.WriteResponse:
-        self._device.write_bytes(request)
+        started, succeeded = time.monotonic(), False
+        try:
+            self._device.write_bytes(request)
+            succeeded = True
+        finally:
+            if self.on_write is not None:
+                self.on_write(time.monotonic() - started, succeeded)
         return p4r.WriteResponse()
 
     def _set_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> p4r.SetForwardingPipelineConfigResponse:

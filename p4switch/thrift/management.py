@@ -104,7 +104,20 @@ class ManagementCalls(Calls):
             raise InvalidDevMgrOperation(ERROR) from None
 
     def bm_dev_mgr_show_ports(self) -> list[PortInfo]:
-        return [PortInfo(port.port, port.interface, port.up) for port in self.state.dataplane.ports()]
+        return [
+            PortInfo(
+                port.port,
+                port.interface,
+                port.up,
+                {
+                    "rx_packets": str(port.rx_packets),
+                    "tx_packets": str(port.tx_packets),
+                    "rx_dropped": str(port.rx_dropped),
+                    "tx_dropped": str(port.tx_dropped),
+                },
+            )
+            for port in self.state.dataplane.ports()
+        ]
 
     # -- custom hashes
 
