@@ -9,7 +9,7 @@ big-endian bytes of ceil(width / 8) bytes, concatenated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -233,8 +233,12 @@ class Dataplane(Protocol):
     def check(self, bmv2_json: bytes) -> None:
         """Raise DataplaneError if `load` would refuse the program, as far as can be told without loading it."""
 
-    def load(self, bmv2_json: bytes) -> None:
-        """Replace the pipeline. Tables start empty but for the JSON's constant entries. Keeps the old one on an error."""
+    def load(self, bmv2_json: bytes, keep: Collection[str] = ()) -> None:
+        """Replace the pipeline. Tables start empty but for the JSON's constant entries. Keeps the old one on an error.
+
+        Args:
+            keep: registers, counters and meters, of the same shape in both programs, that go on with their cells.
+        """
 
     # -- ports
     def add_port(self, port: int, interface: str) -> None: ...

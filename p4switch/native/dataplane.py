@@ -8,7 +8,7 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from p4switch.bmv2 import model
@@ -33,7 +33,7 @@ from p4switch.dataplane import (
 from p4switch.endpoints.registry import Endpoints, is_endpoint
 from p4switch.native import library as lib
 from p4switch.native.compiler import Build, build
-from p4switch.native.objects import Objects, ProfileInfo, TableInfo
+from p4switch.native.objects import Objects, ProfileInfo, TableInfo, kept_arrays
 from p4switch.native.outside import Outside
 from p4switch.native.resources import Loaded, deliver, meter_state
 from p4switch.native.wire import PROTOTYPES
@@ -110,7 +110,7 @@ class NativeDataplane(Outside):
         except RecursionError:
             raise DataplaneError(Status.INVALID_ARGUMENT, "BMv2 JSON: an expression is nested too deeply") from None
 
-    def load(self, bmv2_json: bytes) -> None:
+    def load(self, bmv2_json: bytes, keep: Collection[str] = ()) -> None:
         self._check_open()
         program, text = self._generate(bmv2_json, traced=self._traced)
         with self._lock:
@@ -132,7 +132,10 @@ class NativeDataplane(Outside):
                 self._lib.kv_pipeline_free(pointer)
                 raise
             previous = self._loaded
-            self._raise(self._lib.kv_switch_commit(self._sw, pointer), "pipeline", program.name)
+            kept = [] if previous is None else kept_arrays(previous.objects, loaded.objects, keep)
+            arrays = (lib.KeptArrayStruct * max(1, len(kept)))(*kept)
+            code = self._lib.kv_switch_commit(self._sw, pointer, arrays, len(kept))
+            self._raise(code, "pipeline", program.name)
             self._loaded = loaded
             if previous is not None:
                 _ctypes.dlclose(previous.shared._handle)

@@ -71,6 +71,10 @@ class ReplicaStruct(c.Structure):
     _fields_ = (("port", c.c_uint32), ("instance", c.c_uint32))
 
 
+class KeptArrayStruct(c.Structure):
+    _fields_ = (("kind", c.c_uint32), ("from_", c.c_uint32), ("to", c.c_uint32))
+
+
 class BackedReplicaStruct(c.Structure):
     _fields_ = (("replica", ReplicaStruct), ("backup", c.c_uint32))
 
@@ -94,7 +98,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_elapsed_us": (_U64, (_SW,)),
     "kv_switch_stop": (None, (_SW,)),
     "kv_switch_free": (None, (_SW,)),
-    "kv_switch_commit": (_INT, (_SW, _PIPE)),
+    "kv_switch_commit": (_INT, (_SW, _PIPE, c.POINTER(KeptArrayStruct), _U32)),
     "kv_switch_release": (None, (c.c_void_p,)),
     "kv_pipeline_new": (_PIPE, (c.c_void_p, _U64)),
     "kv_pipeline_free": (None, (_PIPE,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from p4switch.bmv2 import model
@@ -20,7 +21,7 @@ from p4switch.dataplane import (
     Status,
     TableAction,
 )
-from p4switch.native.library import CounterStruct, MeterConfigStruct, Target
+from p4switch.native.library import CounterStruct, KeptArrayStruct, MeterConfigStruct, Target
 
 _KINDS = {Action: 0, MemberRef: 1, GroupRef: 2}
 
@@ -226,3 +227,42 @@ def _table_info(program: model.Program, number: int, table: model.Table) -> Tabl
         arg_bytes=sizes,
         widths=tuple(field.width for field in table.key),
     )
+
+
+def kept_arrays(old: Objects, new: Objects, names: Collection[str]) -> list[KeptArrayStruct]:
+    """The arrays of these names, which both programs have in the same shape.
+
+    Raises:
+        DataplaneError: INVALID_ARGUMENT; they do not.
+    """
+    kept = []
+    for name in names:
+        for kind, (before, after, shape) in enumerate(
+            (
+                (old.registers, new.registers, _register_shape),
+                (old.counters, new.counters, _counter_shape),
+                (old.meters, new.meters, _meter_shape),
+            )
+        ):
+            if name in before and name in after and shape(old, name) == shape(new, name):
+                kept.append(KeptArrayStruct(kind, before[name][0], after[name][0]))
+                break
+        else:
+            raise DataplaneError(
+                Status.INVALID_ARGUMENT, f"{name!r} is not an array of the same shape in both programs"
+            )
+    return kept
+
+
+def _register_shape(objects: Objects, name: str) -> tuple[int, ...]:
+    register = objects.program.registers[name]
+    return register.size, register.width
+
+
+def _counter_shape(objects: Objects, name: str) -> tuple[int, ...]:
+    return (objects.program.counters[name].size,)
+
+
+def _meter_shape(objects: Objects, name: str) -> tuple[int, ...]:
+    meter = objects.program.meters[name]
+    return meter.size, meter.rates, meter.per_byte, meter.table is None

@@ -99,6 +99,12 @@ void kv_hash_configure_crc(struct kv_hash_state *state, uint64_t polynomial, uin
 int kv_hashes_init(struct kv_hash_state *states, const struct kv_hash_spec *specs, unsigned count);
 void kv_hashes_free(struct kv_hash_state *states, unsigned count);
 
+/* An array of the program that is replaced which the new one goes on with. */
+enum kv_kept_kind { KV_KEPT_REGISTER, KV_KEPT_COUNTER, KV_KEPT_METER };
+struct kv_kept_array {
+    uint32_t kind, from, to;
+};
+
 /* pipelines */
 struct kv_pipeline *kv_pipeline_new(const struct kv_program *program, uint64_t seed);
 void kv_pipeline_free(struct kv_pipeline *pipeline);

@@ -420,8 +420,30 @@ void kv_switch_free(struct kv_switch *sw)
     free(sw);
 }
 
+static void **array_of(struct kv_pipeline *pipeline, uint32_t kind, uint32_t number)
+{
+    switch (kind) {
+    case KV_KEPT_REGISTER:
+        return &pipeline->registers[number];
+    case KV_KEPT_COUNTER:
+        return (void **)&pipeline->counters[number];
+    default:
+        return (void **)&pipeline->meters[number];
+    }
+}
+
+/* The new pipeline goes on with the old one's cells, which are as many and as wide. */
+static void swap_arrays(struct kv_pipeline *old, struct kv_pipeline *pipeline, const struct kv_kept_array *kept)
+{
+    void **from = array_of(old, kept->kind, kept->from), **to = array_of(pipeline, kept->kind, kept->to);
+    void *cells = *from;
+    *from = *to;
+    *to = cells;
+}
+
+
 /* Puts `pipeline` in place of the present one, which is freed. */
-int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
+int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline, const struct kv_kept_array *kept, uint32_t count)
 {
     void *phvs[KV_MAX_WORKERS] = {NULL};
     bool complete = true;
@@ -435,6 +457,8 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline)
     pthread_mutex_lock(&sw->writers);
     kv_enter(sw);
     struct kv_pipeline *old = sw->pipeline;
+    for (uint32_t i = 0; old && i < count; i++)
+        swap_arrays(old, pipeline, &kept[i]);
     for (uint32_t w = 0; w < sw->worker_count; w++) {
         void *old_phv = sw->workers[w].ctx.phv;
         sw->workers[w].ctx.phv = phvs[w];

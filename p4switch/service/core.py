@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from google.protobuf.message import DecodeError
@@ -19,7 +19,7 @@ from p4switch.service.locks import ReadWriteLock
 from p4switch.service.memory import MemoryDataplane
 from p4switch.service.pipeline import Pipeline, PipelineConfig
 from p4switch.service.reading import read_batch
-from p4switch.service.reconcile import installed_state, rehearse, replay
+from p4switch.service.reconcile import installed_state, kept_arrays, rehearse, replay
 from p4switch.service.table_entry import idle_notification
 
 log = logging.getLogger(__name__)
@@ -151,11 +151,11 @@ class Device:
             staging.add_port(port.port, port.interface)
         return staging
 
-    def _realize(self, config: PipelineConfig) -> Pipeline:
-        """Load the configuration, with empty tables."""
+    def _realize(self, config: PipelineConfig, kept: Collection[str] = ()) -> Pipeline:
+        """Load the configuration, with empty tables. `kept`: arrays that go on with their cells."""
         Pipeline(config, MemoryDataplane())  # whatever is wrong with it shows before anything is replaced
         try:
-            self.dataplane.load(config.bmv2_json)
+            self.dataplane.load(config.bmv2_json, kept)
         except DataplaneError as error:
             raise from_dataplane(error) from None
         if self._committed is not None:
@@ -179,13 +179,14 @@ class Device:
         if current is None:
             self._realize(config)
             return
-        updates = installed_state(current)
+        kept = kept_arrays(current.config, config)
+        updates = installed_state(current, kept)
         rehearse(updates, config, self._staging(config))
         if config.bmv2_json == current.config.bmv2_json and config.message.p4info == current.config.message.p4info:
             current.config = config  # only the cookie differs
             self._saved = None
             return
-        self._replay(updates, self._realize(config))
+        self._replay(updates, self._realize(config, kept))
 
     @staticmethod
     def _replay(updates: list[p4r.Update], pipeline: Pipeline) -> None:

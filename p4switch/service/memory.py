@@ -7,9 +7,10 @@ It answers every write as a real one must, so it is where a pipeline that is sav
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from p4switch.dataplane import (
     PLAIN,
@@ -39,6 +40,29 @@ from p4switch.service.program import DeviceProgram, DeviceTable, parse_program
 
 ZERO = Counter(0, 0)
 GREEN = MeterState(None, ZERO, ZERO, ZERO)
+
+
+T = TypeVar("T")
+
+
+class _Cells(Generic[T]):
+    """An array of which only the cells that differ from the others take memory."""
+
+    def __init__(self, size: int, value: T) -> None:
+        self._size = size
+        self._value = value
+        self._others: dict[int, T] = {}
+
+    def read(self, index: int | None) -> list[T]:
+        indices = range(self._size) if index is None else (index,)
+        return [self._others.get(i, self._value) for i in indices]
+
+    def write(self, index: int | None, value: T) -> None:
+        if index is None:
+            self._others.clear()
+            self._value = value
+        else:
+            self._others[index] = value
 
 
 @dataclass(slots=True)
@@ -85,11 +109,11 @@ class MemoryDataplane:
     def __init__(self, program: DeviceProgram | None = None) -> None:
         self._tables: dict[str, _Table] = {}
         self._profiles: dict[str, _Profile] = {}
-        self._counters: dict[str, list[Counter]] = {}
-        self._registers: dict[str, list[int]] = {}
+        self._counters: dict[str, _Cells[Counter]] = {}
+        self._registers: dict[str, _Cells[int]] = {}
         self._widths: dict[str, int] = {}
         self._ports: dict[int, str] = {}
-        self._meters: dict[str, list[MeterState]] = {}
+        self._meters: dict[str, _Cells[MeterState]] = {}
         self.value_sets: dict[str, tuple[Match, ...]] = {}
         self.digests: dict[str, DigestConfig] = {}
         self.acknowledged: list[tuple[str, int]] = []
@@ -106,8 +130,17 @@ class MemoryDataplane:
     def check(self, bmv2_json: bytes) -> None:
         self._parse(bmv2_json)
 
-    def load(self, bmv2_json: bytes) -> None:
-        self._install(self._parse(bmv2_json))
+    def load(self, bmv2_json: bytes, keep: Collection[str] = ()) -> None:
+        program = self._parse(bmv2_json)
+        counters, registers, meters = self._counters, self._registers, self._meters
+        self._install(program)
+        for name in keep:
+            if name in counters:
+                self._counters[name] = counters[name]
+            elif name in registers:
+                self._registers[name] = registers[name]
+            else:
+                self._meters[name] = meters[name]
 
     @staticmethod
     def _parse(bmv2_json: bytes) -> DeviceProgram:
@@ -124,12 +157,12 @@ class MemoryDataplane:
             )
             for name, table in program.tables.items()
         }
-        self._meters = {name: [GREEN] * size for name, size in program.meters.items()}
+        self._meters = {name: _Cells(size, GREEN) for name, size in program.meters.items()}
         self.value_sets = dict.fromkeys(program.value_sets, ())
         self.digests.clear()
         self._profiles = {name: _Profile(size) for name, size in program.profiles.items()}
-        self._counters = {name: [ZERO] * size for name, size in program.counters.items()}
-        self._registers = {name: [0] * size for name, size in program.registers.items()}
+        self._counters = {name: _Cells(size, ZERO) for name, size in program.counters.items()}
+        self._registers = {name: _Cells(size, 0) for name, size in program.registers.items()}
         self._widths = dict(program.register_widths)
         self.multicast_groups.clear()
         self.clone_sessions.clear()
@@ -316,36 +349,22 @@ class MemoryDataplane:
     # -- indexed state
 
     def read_counter(self, counter: str, index: int | None) -> Sequence[Counter]:
-        cells = self._counters[counter]
-        return list(cells) if index is None else [cells[index]]
+        return self._counters[counter].read(index)
 
     def write_counter(self, counter: str, index: int | None, value: Counter) -> None:
-        cells = self._counters[counter]
-        if index is None:
-            cells[:] = [value] * len(cells)
-        else:
-            cells[index] = value
+        self._counters[counter].write(index, value)
 
     def read_register(self, register: str, index: int | None) -> Sequence[int]:
-        cells = self._registers[register]
-        return list(cells) if index is None else [cells[index]]
+        return self._registers[register].read(index)
 
     def write_register(self, register: str, index: int | None, value: int) -> None:
-        cells = self._registers[register]
-        value &= (1 << self._widths[register]) - 1
-        if index is None:
-            cells[:] = [value] * len(cells)
-        else:
-            cells[index] = value
+        self._registers[register].write(index, value & (1 << self._widths[register]) - 1)
 
     def read_meter(self, meter: str, index: int | None) -> Sequence[MeterState]:
-        cells = self._meters[meter]
-        return list(cells) if index is None else [cells[index]]
+        return self._meters[meter].read(index)
 
     def write_meter(self, meter: str, index: int | None, config: MeterConfig | None) -> None:
-        cells = self._meters[meter]
-        for i in range(len(cells)) if index is None else (index,):
-            cells[i] = replace(cells[i], config=config)
+        self._meters[meter].write(index, replace(GREEN, config=config))
 
     def clear_meter(self, meter: str, index: int | None) -> None:
         pass

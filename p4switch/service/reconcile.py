@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from p4base.messages import p4r
 from p4switch.dataplane import DataplaneError
@@ -28,7 +28,7 @@ _PRE = "packet_replication_engine_entry"
 
 _TABLE_ENTRIES = p4r.TableEntry(counter_data=p4r.CounterData(), meter_config=p4r.MeterConfig())
 
-# What has to be there before what: members, groups, entries. Counters and registers are the pipeline's last.
+# What has to be there before what: members, groups, entries. Arrays come last.
 _ORDER: Sequence[tuple[str, p4r.Entity]] = (
     ("action_profile_member", p4r.Entity(action_profile_member=p4r.ActionProfileMember())),
     ("action_profile_group", p4r.Entity(action_profile_group=p4r.ActionProfileGroup())),
@@ -37,18 +37,48 @@ _ORDER: Sequence[tuple[str, p4r.Entity]] = (
     ("table_entry", p4r.Entity(table_entry=_TABLE_ENTRIES)),
     ("table_entry", p4r.Entity(table_entry=p4r.TableEntry(is_default_action=True))),
     ("value_set_entry", p4r.Entity(value_set_entry=p4r.ValueSetEntry())),
-    ("meter_entry", p4r.Entity(meter_entry=p4r.MeterEntry())),
     ("digest_entry", p4r.Entity(digest_entry=p4r.DigestEntry())),
-    ("counter_entry", p4r.Entity(counter_entry=p4r.CounterEntry())),
-    ("register_entry", p4r.Entity(register_entry=p4r.RegisterEntry())),
 )
 
 
-def installed_state(pipeline: Pipeline) -> list[p4r.Update]:
-    """The updates that bring a fresh data plane with the same program to the state of this one."""
+def kept_arrays(old: PipelineConfig, new: PipelineConfig) -> frozenset[str]:
+    """The registers, counters and meters that both programs have in the same shape: their cells need not be written again."""
+    before, after = old.program, new.program
+    registers = {
+        name
+        for name, size in before.registers.items()
+        if after.registers.get(name) == size and after.register_widths[name] == before.register_widths[name]
+    }
+    counters = {name for name, size in before.counters.items() if after.counters.get(name) == size}
+    types = {meter.preamble.name: meter.spec for meter in old.message.p4info.meters}
+    meters = {
+        meter.preamble.name
+        for meter in new.message.p4info.meters
+        if types.get(meter.preamble.name) == meter.spec
+        and before.meters.get(meter.preamble.name) == after.meters[meter.preamble.name]
+    }
+    return frozenset(registers | counters | meters)
+
+
+def _arrays(config: PipelineConfig, kept: Collection[str]) -> Iterator[tuple[str, p4r.Entity]]:
+    """Requests for the arrays that have to be written cell by cell."""
+    info = config.message.p4info
+    for meter in info.meters:
+        if meter.preamble.name not in kept:
+            yield "meter_entry", p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=meter.preamble.id))
+    for counter in info.counters:
+        if counter.preamble.name not in kept:
+            yield "counter_entry", p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=counter.preamble.id))
+    for register in info.registers:
+        if register.preamble.name not in kept:
+            yield "register_entry", p4r.Entity(register_entry=p4r.RegisterEntry(register_id=register.preamble.id))
+
+
+def installed_state(pipeline: Pipeline, kept: Collection[str]) -> list[p4r.Update]:
+    """The updates that bring a fresh data plane with the same program to the state of this one, but for arrays in `kept`."""
     fresh = Pipeline(pipeline.config, MemoryDataplane(pipeline.config.program))
     updates = []
-    for kind, request in _ORDER:
+    for kind, request in (*_ORDER, *_arrays(pipeline.config, kept)):
         initial = {entity.SerializeToString(deterministic=True) for entity in _read(fresh, kind, request)}
         inserted = kind in ("action_profile_member", "action_profile_group", _PRE, "digest_entry")
         for entity in _read(pipeline, kind, request):
@@ -65,7 +95,7 @@ def _read(pipeline: Pipeline, kind: str, request: p4r.Entity) -> Iterable[p4r.En
     answers: list[bytes] = []
     pipeline.handler(kind).read(getattr(request, kind), ReadScope(), answers.append)
     for answer in answers:
-        yield p4r.ReadResponse.FromString(answer).entities[0]
+        yield from p4r.ReadResponse.FromString(answer).entities
 
 
 def replay(updates: Iterable[p4r.Update], pipeline: Pipeline) -> None:

@@ -16,7 +16,7 @@ from p4switch.service.arbitration import Client
 from p4switch.service.errors import BatchError, Code, P4Error
 from tests.p4switch.compiled import compiled_with_info
 from tests.p4switch.conftest import PortedNativeDataplane
-from tests.p4switch.harness import Harness, arbitration, received, table
+from tests.p4switch.harness import Harness, arbitration, in_order, received, table
 from tests.p4switch.test_table_entry import refusal
 
 CPU = 510
@@ -526,15 +526,20 @@ def test_reconciling_keeps_every_kind(state: State) -> None:
     metered = state.entry("limit", 0x0B, "metered", 1)
     metered.meter_config.CopyFrom(RATES)
     aged = _with_timeout(state.entry("forward", 0x0A, "send", 2))
-    state.insert(learning, table(metered), table(aged))
+    many = [state.entry("forward", 0x100 + i, "send", 2) for i in range(100)]
+    state.insert(learning, table(metered), table(aged), *(table(entry) for entry in many))
     state.modify(members, meter(state, 2, p4r.MeterEntry(config=RATES)))
+    register = p4r.RegisterEntry(register_id=state.id("registers", "cells"), index=p4r.Index(index=2))
+    register.data.bitstring = b"\x07"
+    state.modify(p4r.Entity(register_entry=register))
     other = p4r.ForwardingPipelineConfig()
     other.CopyFrom(state.config)
     other.p4_device_config = state.config.p4_device_config + b"\n"
     state.set_config(p4r.SetForwardingPipelineConfigRequest.RECONCILE_AND_COMMIT, other)
     assert state.read(members) == [members]
     assert state.read(learning) == [learning]
-    assert state.entries(aged.table_id) == [aged]
+    assert in_order(state.entries(aged.table_id)) == in_order([aged, *many])
+    assert state.read(p4r.Entity(register_entry=register))[0].register_entry == register
     request = p4r.TableEntry(table_id=metered.table_id, meter_config=p4r.MeterConfig())
     assert state.read(table(request)) == [table(metered)]
     assert state.read(meter(state, 2))[0].meter_entry.config == RATES
