@@ -42,6 +42,7 @@ class Kind(Enum):
     EXPRESSION = "expr"
     UNINITIALIZED = "uninitialized"
     UNINITIALIZED_USE = "uninitialized-use"
+    UNINITIALIZED_OUT_PARAM = "uninitialized-out-param"
     UNUSED = "unused"
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
@@ -131,13 +132,23 @@ class Diagnostics:
     error_count: int = 0
     warning_count: int = 0
     _seen: set[tuple[object, ...]] = field(default_factory=set)
+    _quiet: dict[Kind, list[Span]] = field(default_factory=dict)
+
+    def silence(self, kind: Kind, span: Span) -> None:
+        """Drop warnings of that kind about places inside of the span (`@noWarn`)."""
+        self._quiet.setdefault(kind, []).append(span)
+
+    def _is_quiet(self, kind: Kind, span: Span) -> bool:
+        return any(
+            quiet.file is span.file and quiet.start <= span.start < quiet.end for quiet in self._quiet.get(kind, ())
+        )
 
     def error(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
         self._add(Severity.ERROR, kind, message, span, notes)
 
     def warning(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
         """A warning, or an error if its kind was promoted, or nothing if it was silenced or is about a system file."""
-        if kind in self.silenced or (span is not None and span.file.system):
+        if kind in self.silenced or (span is not None and (span.file.system or self._is_quiet(kind, span))):
             return
         promoted = self.promote_all or kind in self.promoted
         self._add(Severity.ERROR if promoted else Severity.WARNING, kind, message, span, notes)

@@ -165,7 +165,7 @@ def _warnings(options: Options, name: str, kinds: str | None) -> None:
         return
     known = {kind.value: kind for kind in Kind}
     for text in kinds.split(","):
-        kind = known.get(text)
+        kind = known.get(text.replace("_", "-"))
         if kind is None:
             continue  # p4c knows kinds of warnings that never arise here
         options.promoted.discard(kind)

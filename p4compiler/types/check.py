@@ -8,6 +8,7 @@ from p4compiler.nesting import room_for_nesting
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
 from p4compiler.types.declarations import Declarations
+from p4compiler.types.unused import silence_where_asked, warn_unused
 
 
 @room_for_nesting()
@@ -17,12 +18,15 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
     Every error goes to `diagnostics`; if it has errors afterwards the result is incomplete and must not be lowered.
     """
     checker = Declarations(program, diagnostics)
+    silence_where_asked(program, diagnostics)
     with without_collection():
         for declaration in program.declarations:
             if diagnostics.full:
                 break
             checker.declaration(declaration)
         checker.finish()
+    if not diagnostics.has_errors:
+        warn_unused(program, checker.used, diagnostics)
     if checker.checked.main is None and not diagnostics.has_errors:
         diagnostics.warning(Kind.MISSING, "the program has no 'main'", None)
     return checker.checked

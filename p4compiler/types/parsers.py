@@ -144,10 +144,9 @@ class Parsers(Tables):
             unknown = any(name not in states for name in reached)
             if not implicit and not unknown:
                 self.error(Kind.UNREACHABLE, f"parser '{parser.name.text}' never reaches accept or reject", parser.name)
-        if "start" in states:
-            for name, state in states.items():
-                if name not in reached:
-                    self.warning(Kind.UNUSED, f"state '{name}' is never reached", state.name)
+        elif "start" in states and "accept" not in reached:
+            message = f"parser '{parser.name.text}' never reaches accept"
+            self.warning(Kind.UNREACHABLE, message, parser.name)
 
     def value_set(self, declaration: ast.ValueSet) -> None:
         element = self.resolve(declaration.type)

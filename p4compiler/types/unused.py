@@ -1,0 +1,91 @@
+"""Declarations that nothing refers to, and the annotation that says that this is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.syntax import ast
+from p4compiler.types.scope import describe
+
+
+def declarations_of(items: Iterable[ast.Node | None]) -> Iterator[ast.Declaration]:
+    """All declarations in the order of the text, those inside of others and of statements too."""
+    # A stack and no recursion: `else if` chains are as deep as they are long.
+    waiting = [item for item in items if item is not None][::-1]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, ast.Declaration):
+            yield item
+        waiting.extend(reversed([inner for inner in _inside(item) if inner is not None]))
+
+
+def _inside(item: ast.Node) -> Iterable[ast.Node | None]:
+    match item:
+        case ast.Action(parameters=parameters, body=body):
+            return (*parameters, body)
+        case ast.Function(body=body):
+            return (body,)  # its parameters are often those of a prototype
+        case ast.Control(locals=local, body=body):
+            return (*local, body)
+        case ast.Parser(locals=local, states=states):
+            return (*local, *states)
+        case ast.ParserState(body=body):
+            return body
+        case ast.Instantiation(body=inner):
+            return inner or ()
+        case ast.Block(body=inner):
+            return inner
+        case ast.If(then=then, otherwise=otherwise):
+            return (then, otherwise)
+        case ast.Switch(cases=cases):
+            return tuple(case.body for case in cases)
+        case ast.For(init=init, body=body):
+            return (*init, body)
+        case ast.ForIn(body=body):
+            return (body,)
+    return ()
+
+
+def silence_where_asked(program: ast.Program, diagnostics: Diagnostics) -> None:
+    """`@noWarn("kind")` at a declaration holds for everything inside of it."""
+    kinds = {kind.value: kind for kind in Kind}
+    for declaration in declarations_of(program.declarations):
+        for annotation in declaration.annotations:
+            if annotation.name != "noWarn":
+                continue
+            for token in annotation.tokens or ():
+                kind = kinds.get(token.text.strip('"').replace("_", "-"))
+                if kind is not None:
+                    diagnostics.silence(kind, declaration.span)
+
+
+_WARNED = (
+    ast.Action,
+    ast.Constant,
+    ast.Control,
+    ast.Function,
+    ast.Instantiation,
+    ast.Parameter,
+    ast.Parser,
+    ast.Table,
+    ast.Typedef,
+    ast.Variable,
+)
+"""What can be unused. Types that only describe data, and externs, are often written for others to use."""
+
+
+def warn_unused(program: ast.Program, used: Collection[ast.Declaration], diagnostics: Diagnostics) -> None:
+    """A warning for each declaration that no other text names."""
+    top = set(program.declarations)
+    for declaration in declarations_of(program.declarations):
+        if declaration in used or not isinstance(declaration, _WARNED):
+            continue
+        name = declaration.name.text
+        if name.startswith("__") or (name == "main" and declaration in top):
+            continue
+        if isinstance(declaration, ast.Control | ast.Parser | ast.Table):
+            message = f"{describe(declaration)} '{name}' is unused"
+        else:
+            message = f"'{name}' is unused"
+        diagnostics.warning(Kind.UNUSED, message, declaration.name.span)
