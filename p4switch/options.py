@@ -51,6 +51,7 @@ Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong arguments."""
 _IGNORED_FLAGS = ("--debugger", "--warn-on-invalid-hdr-read", "--ret-zero-on-invalid-hdr-read")
 _IGNORED_VALUES = (
     "--packet-in",
+    "--load-modules",
     "--nanolog",
     "--notifications-addr",
     "--debugger-addr",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from p4switch.dataplane import Match
 from p4switch.native import NativeDataplane
 from p4switch.native.objects import Objects, TableInfo
+from p4switch.thrift.services import MatchParam
 
 INDEX_BITS = 24
 TOP_PRIORITY = 2**31 - 1  # of P4Runtime, which stands for BMv2's priority 0
@@ -99,7 +100,8 @@ class ProgramState:
     objects: Objects
     handles: dict[str, Handles] = field(default_factory=dict)
     value_sets: dict[str, list[bytes]] = field(default_factory=dict)  # as they were given: not padded field by field
-    ttl_ms: dict[tuple[str, Key], int] = field(default_factory=dict)
+    prefixes: dict[tuple[str, Match], list[MatchParam]] = field(default_factory=dict)
+    """Keys as they were given, where a prefix has bits behind its length: the data plane forgets them, BMv2 shows them."""
 
 
 class SwitchState:

@@ -115,6 +115,11 @@ class TableCalls(Calls):
         match = to_match(info, table, key, options)
         with self._explained(info, missing):
             self.state.dataplane.insert_entry(info.name, match, action)
+        if any(param.lpm is not None for param in key):
+            if from_match(info, table, match)[0] == list(key):
+                self.state.program.prefixes.pop((info.name, match), None)
+            else:
+                self.state.program.prefixes[info.name, match] = list(key)
         return self.state.program.handles[info.name].add(match)
 
     def _modify(self, info: TableInfo, handle: int, action: TableAction, missing: TableError) -> None:
@@ -264,6 +269,7 @@ class TableCalls(Calls):
 
     def _entry(self, info: TableInfo, table: model.Table, handle: int, entry: Entry) -> MtEntry:
         key, options = from_match(info, table, entry.match)
+        key = self.state.program.prefixes.get((info.name, entry.match), key)
         life = None
         if table.support_timeout:
             timeout, since = self.idle.life(entry)
