@@ -14,6 +14,8 @@ SHIMS = {
 }
 """The module that each name runs."""
 
+_STANDARD_LIBRARY_ONLY = {"p4switch.cli.main"}
+
 CONFIG = "config.h"
 _CONFIG_TEXT = "#define HAVE_SIMPLE_SWITCH 1\n"
 _MARK = "# written by kulvert shims"
@@ -21,6 +23,16 @@ _MARK = "# written by kulvert shims"
 
 class ShimError(Exception):
     """The directory cannot take the executables. `str()` is one line for the user."""
+
+
+def _command(python: str, module: str) -> str:
+    """The shell's words that run a module. -P: a file in the current directory must not stand in for one."""
+    if module not in _STANDARD_LIBRARY_ONLY:
+        return f"{shlex.quote(python)} -P -m {module}"
+    # Test suites start it for each test and give it a second: what Python does to find installed packages is left out.
+    root = str(Path(__file__).resolve().parents[1])
+    code = f"import sys; sys.path.insert(0, {root!r}); from {module} import run; sys.exit(run(sys.argv[1:]))"
+    return f"{shlex.quote(python)} -S -P -c {shlex.quote(code)}"
 
 
 def write_shims(directory: Path, python: str = sys.executable) -> list[Path]:
@@ -36,8 +48,7 @@ def write_shims(directory: Path, python: str = sys.executable) -> list[Path]:
             if path.is_symlink() or (path.exists() and _MARK not in path.read_text(errors="replace")):
                 raise ShimError(f"{path} is there already and is not ours; choose another directory")
         for path, module in zip(paths, SHIMS.values(), strict=True):
-            # -P: a file in the current directory must not stand in for a module.
-            path.write_text(f'#!/bin/sh\n{_MARK}\nexec {shlex.quote(python)} -P -m {module} "$@"\n')
+            path.write_text(f'#!/bin/sh\n{_MARK}\nexec {_command(python, module)} "$@"\n')
             path.chmod(0o755)
         config = directory / CONFIG
         if not config.exists():

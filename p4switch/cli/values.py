@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from p4switch.cli.errors import CommandError
 from p4switch.cli.program import Action, KeyField, Table
@@ -33,8 +33,8 @@ def _address(text: str, width: int) -> bytes | None:
     """An IPv4, MAC or IPv6 address for a field as wide as one; None if it does not look like one."""
     if width == 32 and "." in text:
         try:
-            return IPv4Address(text).packed
-        except AddressValueError:
+            return socket.inet_pton(socket.AF_INET, text)
+        except OSError:
             raise ValueError("Invalid IPv4 address") from None
     if width == 48 and ":" in text:
         parts = text.split(":")
@@ -46,8 +46,8 @@ def _address(text: str, width: int) -> bytes | None:
         raise ValueError("Invalid MAC address")
     if width == 128 and ":" in text:
         try:
-            return IPv6Address(text).packed
-        except AddressValueError:
+            return socket.inet_pton(socket.AF_INET6, text)
+        except OSError:
             raise ValueError("Invalid IPv6 address") from None
     return None
 

@@ -33,7 +33,7 @@ from p4switch.thrift.services import (
     MtEntry,
     TableError,
 )
-from p4switch.thrift.state import InvalidHandle
+from p4switch.thrift.state import Handles, InvalidHandle
 
 
 def refused(code: TableError) -> InvalidTableOperation:
@@ -168,6 +168,7 @@ class TableCalls(Calls):
                 raise refused(TableError.IMMUTABLE_TABLE_ENTRIES)
             for handle, _match in list(self.state.entries(info)):
                 self._delete(info, handle)
+            self.state.program.handles[info.name] = Handles()  # numbered from the start again, as in BMv2
             if reset_default_entry:
                 with self._explained(info):
                     self.state.dataplane.set_default_action(info.name, None)
