@@ -166,8 +166,6 @@ def _simple_statement(statement: st.Statement) -> str:
             return f"{print_header(to_header)} = {print_header(from_header)}"
         case st.CopyStack(target=to_stack, source=from_stack):
             return f"{to_stack.name} = {from_stack.name}"
-        case st.CopyUnion(target=to_union, source=from_union):
-            return f"{to_union.name} = {from_union.name}"
         case st.SetValid(header=header, valid=valid):
             return f"{print_header(header)}.{'setValid' if valid else 'setInvalid'}()"
         case st.ShiftStack(stack=stack, count=count, push=push):

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, final
 
 from p4compiler.ir.expressions import Expression, FieldValue, HeaderReference, VariableValue
-from p4compiler.ir.storage import HeaderStack, HeaderUnion
+from p4compiler.ir.storage import HeaderStack
 from p4compiler.node import node
 from p4compiler.source import Span
 
@@ -52,13 +52,6 @@ class CopyHeader(Statement):
 class CopyStack(Statement):
     target: HeaderStack
     source: HeaderStack
-
-
-@final
-@node
-class CopyUnion(Statement):
-    target: HeaderUnion
-    source: HeaderUnion
 
 
 @final

@@ -6,6 +6,7 @@ from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir import fold
 from p4compiler.ir import statements as st
+from p4compiler.ir.storage import Header
 from p4compiler.ir.types import BOOLEAN, Bits
 from p4compiler.lowering import values as v
 from p4compiler.lowering.places import PlaceLowering
@@ -195,12 +196,17 @@ class AssignmentLowering(PlaceLowering):
         match value:
             case v.UnionPlace(union=source):
                 if source is not target.union:
-                    self.emitter.emit(st.CopyUnion(span, target.union, source))
+                    # BMv2's assign_union copies no field that nothing else computes with: it is not used.
+                    for to_member, from_member in zip(target.union.members, source.members, strict=True):
+                        self._copy_member(to_member, from_member, span)
             case v.InvalidUnion():
                 for member in target.union.members:
                     self.emitter.emit(st.SetValid(span, ex.OneHeader(span, member), False))
             case _:
                 raise self.session.refused("a header union is needed here", span, Kind.TYPE_ERROR)
+
+    def _copy_member(self, target: Header, source: Header, span: Span) -> None:
+        self.emitter.emit(st.CopyHeader(span, ex.OneHeader(span, target), ex.OneHeader(span, source)))
 
     def _assign_stack(self, target: v.StackPlace, value: v.Value, span: Span) -> None:
         match value:

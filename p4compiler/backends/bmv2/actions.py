@@ -16,7 +16,6 @@ from p4compiler.backends.bmv2.values import (
     ParametersVector,
     RegisterName,
     StringValue,
-    UnionName,
     Value,
 )
 from p4compiler.ir import expressions as ex
@@ -146,8 +145,6 @@ class PrimitiveTranslator:
             case st.CopyStack(target=to_stack, source=from_stack):
                 name = "assign_union_stack" if to_stack.is_of_unions else "assign_header_stack"
                 return name, [stack_name(to_stack).argument(), stack_name(from_stack).argument()]
-            case st.CopyUnion(target=to_union, source=from_union):
-                return "assign_union", [UnionName(to_union.name).json(), UnionName(from_union.name).json()]
             case st.SetValid(header=header, valid=valid):
                 return "add_header" if valid else "remove_header", [self._header(header)]
             case st.ShiftStack(stack=stack, count=count, push=push):

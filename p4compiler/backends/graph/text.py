@@ -96,7 +96,7 @@ def statement(value: st.Statement, errors: tuple[str, ...] = ()) -> str:
     return print_statement(value).removesuffix(";")
 
 
-PLAIN = (st.Assign, st.CopyHeader, st.CopyStack, st.CopyUnion, st.SetValid, st.ShiftStack)
+PLAIN = (st.Assign, st.CopyHeader, st.CopyStack, st.SetValid, st.ShiftStack)
 """Statements that only move values; everything else that is not control flow is a call of an extern."""
 
 
