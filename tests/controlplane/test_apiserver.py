@@ -33,6 +33,7 @@ class FakeApiServer:
         self.failures = 0
         self.token = "first"
         self.absent: set[str] = set()
+        self._snapshots: list[tuple[int, list[dict[str, Any]]]] = []
         self.written: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = asyncio.Event()
         self._cut = 0
@@ -83,17 +84,23 @@ class FakeApiServer:
             return web.json_response({"message": "the server could not find the requested resource"}, status=404)
         if "watch" in request.query:
             return await self._watch(request, resource.kind)
-        names = sorted(self.objects.get(resource.kind, {}))
-        start = int(request.query.get("continue", "0"))
-        limit = min(int(request.query["limit"]), 2)
-        items = [
-            {key: part for key, part in self.objects[resource.kind][name].items() if key not in ("kind", "apiVersion")}
-            for name in names[start : start + limit]
+        number, _, start_text = request.query.get("continue", "").partition("/")
+        if number:  # every page is of the state that the first one was of
+            version, items = self._snapshots[int(number)]
+        else:
+            number = str(len(self._snapshots))
+            held = self.objects.get(resource.kind, {})
+            version, items = self.version, [held[name] for name in sorted(held)]
+            self._snapshots.append((version, items))
+        start, limit = int(start_text or 0), min(int(request.query["limit"]), 2)
+        page = [
+            {key: part for key, part in item.items() if key not in ("kind", "apiVersion")}
+            for item in items[start : start + limit]
         ]
-        metadata = {"resourceVersion": str(self.version)}
-        if start + limit < len(names):
-            metadata["continue"] = str(start + limit)
-        return web.json_response({"kind": f"{resource.kind}List", "metadata": metadata, "items": items})
+        metadata = {"resourceVersion": str(version)}
+        if start + limit < len(items):
+            metadata["continue"] = f"{number}/{start + limit}"
+        return web.json_response({"kind": f"{resource.kind}List", "metadata": metadata, "items": page})
 
     async def take(self, request: web.Request) -> web.Response:
         """An Event that is posted or counted up."""
@@ -110,21 +117,22 @@ class FakeApiServer:
         await response.prepare(request)
         seen = int(request.query["resourceVersion"])
         cut = self._cut
-        if seen < self.oldest:
-            gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
-            await response.write(json.dumps(gone).encode() + b"\n")
-            return response
         while cut == self._cut:
-            waiting = self._changed.wait()
-            for version, event, value in self.events:
-                if version > seen and value["kind"] == kind:
-                    text = json.dumps({"type": event, "object": value}).encode() + b"\n"
-                    await response.write(text[:20])
-                    await response.write(text[20:])
-            seen = max(seen, self.version)
+            if seen < self.oldest:
+                gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+                await response.write(json.dumps(gone).encode() + b"\n")
+                break
+            waiting = self._changed
+            for version, event, value in list(self.events):
+                if version > seen:
+                    seen = version
+                    if value["kind"] == kind:
+                        text = json.dumps({"type": event, "object": value}).encode() + b"\n"
+                        await response.write(text[:20])
+                        await response.write(text[20:])
             bookmark = {"type": "BOOKMARK", "object": {"kind": kind, "metadata": {"resourceVersion": str(seen)}}}
             await response.write(json.dumps(bookmark).encode() + b"\n")
-            await waiting
+            await waiting.wait()
         return response
 
 
@@ -207,7 +215,7 @@ def test_pages_are_listed_and_events_followed(tmp_path: Path) -> None:
                 changed = store.get(ObjectRef("Service", "shop", "s0"))
                 assert isinstance(changed, Service) and changed.spec.cluster_ips == ("10.96.0.99",)
             pages = [query for path, query in server.requests if path.endswith("/services") and "watch" not in query]
-            assert [query.get("continue") for query in pages] == [None, "2", "4"]
+            assert [(query.get("continue") or "/").partition("/")[2] for query in pages] == ["", "2", "4"]
 
     run(test())
 

@@ -26,6 +26,7 @@ from controlplane.kube.folder import FolderSource
 from controlplane.kube.objects import RESOURCES, reference
 from controlplane.kube.store import Store
 from controlplane.reconcile import Reconciler
+from p4base.messages import p4r
 from tests.controlplane.cluster import (
     NODE_NAME,
     cluster_policy_value,
@@ -202,7 +203,23 @@ def test_installed_is_wanted_after_any_faults(history: list[tuple[str, Any]], se
                                 break
                             await asyncio.sleep(0.01)
                         else:
-                            raise AssertionError(f"not in step: {reconciler.not_ready()} {reconciler.problems}")
+                            held = {item.SerializeToString(deterministic=True) for item in switch.entities.values()}
+                            wanted = _wanted(api, reconciler)
+                            known = {
+                                wire.body
+                                for wire in map(reconciler.synchronizer.codec.peek, reconciler.derivation.ledger)
+                                if wire
+                            }
+                            names = [
+                                f"{what}: {reconciler.synchronizer.codec.name_numbers(reconciler.synchronizer.codec.decode(p4r.Entity.FromString(body)))}"
+                                for what, bodies in (("extra", held - wanted), ("missing", wanted - held))
+                                for body in bodies
+                                if body != b"not known"
+                            ]
+                            raise AssertionError(
+                                f"not in step: {reconciler.synced.is_set()} {reconciler.not_ready()!r} {reconciler.problems}, "
+                                f"the ledger is {'right' if known == wanted else 'wrong'}: {names}"
+                            )
                         stop.set()
                         await task
         finally:
