@@ -37,6 +37,26 @@ def measure_compilers(target: str, folder: Path) -> list[CompileTime]:
     """Compile `target`'s pipeline with Kulvert, and with p4c if it is on the PATH."""
     build(target, folder, "kulvert")  # leaves sizes.p4 there, and Python's byte code compiled
     program = resource_dir("p4src") / "programs" / load_target(target).program
+    return _measure(program, [folder, resource_dir("p4src")], folder)
+
+
+SAMPLES = (
+    "basic_routing-bmv2.p4",
+    "pins/pins_middleblock.p4",
+    "omec/up4.p4",
+    "dash/dash-pipeline-v1model-bmv2.p4",
+    "fabric_20190420/fabric.p4",
+)
+"""One that everybody knows and the largest for v1model, in p4c's `testdata/p4_16_samples`."""
+
+
+def measure_samples(p4c_source: Path, folder: Path) -> dict[str, list[CompileTime]]:
+    """Compile p4c's own samples out of a checkout of p4c."""
+    samples = p4c_source / "testdata" / "p4_16_samples"
+    return {name: _measure(samples / name, [(samples / name).parent], folder) for name in SAMPLES}
+
+
+def _measure(program: Path, include_dirs: Sequence[Path], folder: Path) -> list[CompileTime]:
     commands = {"kulvert": [sys.executable, "-m", "kulvert", "compile"]}
     p4c = shutil.which(P4C)
     if p4c is not None:
@@ -45,7 +65,7 @@ def measure_compilers(target: str, folder: Path) -> list[CompileTime]:
     for _ in range(RUNS):
         for name, command in commands.items():
             output = ["-o", str(folder / f"{name}.json"), "--p4runtime-files", str(folder / f"{name}.p4info.txtpb")]
-            includes = ["-I", str(folder), "-I", str(resource_dir("p4src"))]
+            includes = [argument for path in include_dirs for argument in ("-I", str(path))]
             runs[name].append(_time([*command, "--arch", "v1model", *includes, *output, str(program)]))
     return [
         CompileTime(name, tuple(seconds for seconds, _ in found), max(megabytes for _, megabytes in found))

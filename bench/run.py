@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from bench.compile_time import RUNS, CompileTime, measure_compilers
+from bench.compile_time import RUNS, CompileTime, measure_compilers, measure_samples
 from bench.control_plane import CASES, STEADY_SECONDS
 from bench.control_plane import measure as measure_control
 from bench.control_plane import render as render_control
@@ -44,6 +44,12 @@ def main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", choices=("compile", "packets", "writes", "control"), help="measure only this")
+    parser.add_argument(
+        "--p4c-source",
+        type=Path,
+        default=os.environ.get("P4C_SOURCE"),
+        help="a checkout of p4c, whose samples are compiled too",
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="default: bench/RESULTS.md")
     arguments = parser.parse_args()
     console = Console(highlight=False)
@@ -53,6 +59,10 @@ def main() -> int:
             if arguments.only in (None, "compile"):
                 console.print("compile time")
                 sections.append(render_compilers(measure_compilers(TARGET, Path(scratch))))
+                if arguments.p4c_source is not None:
+                    sections.append(render_samples(measure_samples(Path(arguments.p4c_source), Path(scratch))))
+                else:
+                    console.print("p4c's samples are not compiled: no --p4c-source")
             if arguments.only in (None, "packets"):
                 sections.append(render_switches(measure_switches(Path(scratch), console)))
             if arguments.only in (None, "writes"):
@@ -127,6 +137,19 @@ def render_compilers(found: list[CompileTime]) -> str:
         lines += ["", f"Kulvert takes {medians['kulvert'] / medians['p4c']:.2f} times p4c's time."]
     else:
         lines += ["", "p4c-bm2-ss was not on the PATH."]
+    return "\n".join(lines)
+
+
+def render_samples(found: dict[str, list[CompileTime]]) -> str:
+    """The table of p4c's samples."""
+    lines = ["| p4c's sample | Kulvert s | MB | p4c s | MB | ratio |", "|---|---|---|---|---|---|"]
+    for name, items in found.items():
+        by_name = {item.compiler: item for item in items}
+        ours, theirs = by_name["kulvert"], by_name.get("p4c")
+        beside = "— | — | —"
+        if theirs is not None:
+            beside = f"{theirs.median:.2f} | {theirs.megabytes:.0f} | {ours.median / theirs.median:.2f}"
+        lines.append(f"| {name} | {ours.median:.2f} | {ours.megabytes:.0f} | {beside} |")
     return "\n".join(lines)
 
 
