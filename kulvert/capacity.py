@@ -131,5 +131,11 @@ def find_contradictions(target: Target) -> Iterator[str]:
             f"timeouts.udp_replied ({timeouts.udp_replied:g} s) must not be shorter than timeouts.udp_unreplied "
             f"({timeouts.udp_unreplied:g} s): an answer would shorten its connection's life"
         )
+    most = 2 * target.connections.unanswered_limit  # the end of one window and the beginning of the next
+    if most > target.connections.capacity:
+        yield (
+            f"connections.unanswered_limit is {target.connections.unanswered_limit}: one pod could open {most} connections without "
+            f"an answer, more than the {target.connections.capacity} that connections.set_bits gives the whole node"
+        )
     if target.connections.ways < CONNECTION_WAYS * 2:
         yield "connections.set_bits leaves no room for both directions of a connection"

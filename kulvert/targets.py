@@ -107,10 +107,12 @@ class Connections:
 
     Attributes:
         pickup: whether a TCP or SCTP packet without a connection may open one, as if it had been there before the switch.
+        unanswered_limit: connections that a pod may open without an answer within `Timeouts.unanswered_window_shift`.
     """
 
     set_bits: int
     pickup: bool
+    unanswered_limit: int
 
     @property
     def sets(self) -> int:
@@ -165,6 +167,13 @@ class Timeouts:
         """Each name with its timeout in ticks, rounded up: a connection never ends before its time."""
         for field in fields(self):
             yield field.name, -int(-getattr(self, field.name) // TICK_SECONDS)
+
+    @property
+    def unanswered_window_shift(self) -> int:
+        """The binary logarithm of a window in ticks, within which every connection that nobody answers ends."""
+        ticks = dict(self.ticks())
+        longest = max(ticks[name] for name in ("tcp_opening", "udp_unreplied", "icmp"))
+        return (longest - 1).bit_length()
 
 
 SizeForm = Literal["any", "2^n-1"]
@@ -331,6 +340,7 @@ class _Reader:
         return Connections(
             set_bits=self._integer("connections", table, "set_bits", 1, 22),
             pickup=self._choice("connections", table, "pickup", (False, True)),
+            unanswered_limit=self._integer("connections", table, "unanswered_limit", 1, 1 << 30),
         )
 
     def _timeouts(self, table: Mapping[str, Any]) -> Timeouts:

@@ -32,7 +32,8 @@ enum bit<8> drop_reason_t {
     SOURCE_RANGE           = 25,    // a load balancer's address, asked for from outside its loadBalancerSourceRanges
     NO_LOCAL_ENDPOINT      = 26,    // a traffic policy Local, and no endpoint on this node
     MASQUERADE_EXHAUSTED   = 27,    // no free port of the node's could be had
-    NO_MASQUERADE_ADDRESS  = 28     // the node has no address of that family
+    NO_MASQUERADE_ADDRESS  = 28,    // the node has no address of that family
+    UNANSWERED_LIMIT       = 29     // the pod has opened too many connections that nobody has answered
 }
 
 const bit<32> DROP_REASONS = 64;

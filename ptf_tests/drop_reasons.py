@@ -41,6 +41,7 @@ class DropReason(IntEnum):
     NO_LOCAL_ENDPOINT = 26
     MASQUERADE_EXHAUSTED = 27
     NO_MASQUERADE_ADDRESS = 28
+    UNANSWERED_LIMIT = 29
 
 
 def parse_drop_reasons(path: Path) -> dict[str, int]:

@@ -13,6 +13,7 @@
 #include "stages/packet_io.p4"
 #include "stages/neighbor.p4"
 #include "stages/admission.p4"
+#include "stages/unanswered.p4"
 #include "stages/connections.p4"
 #include "stages/service_lb.p4"
 #include "stages/affinity.p4"
@@ -43,9 +44,11 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     find_next_hop()          route_stage;
     policy()                 policy_stage;
     masquerade()             source_masquerade;
+    count_opening()          opening_count;
     measure_translation()    translation_difference;
     insert_connection()      connection_insert;
     keep_affinity()          affinity_keeping;
+    count_answer()           answer_count;
     follow_connection()      connection_follow;
     rewrite_packet()         packet_translation;
     forward_packet()         forwarding;
@@ -93,9 +96,18 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
 
                         if (meta.drop_reason == drop_reason_t.NONE) {
                             if (meta.connection.is_hit == 1) {
+                                if (meta.connection.is_reply == 1 && (meta.connection.tag[63:60] == STATE_OPENED
+                                    || meta.connection.tag[63:60] == STATE_UNREPLIED
+                                    || meta.connection.tag[63:60] == STATE_ECHO)) {
+                                    answer_count.apply(meta);
+                                }
                                 connection_follow.apply(hdr, meta);
                             } else {
                                 policy_stage.apply(meta);
+                                if (meta.is_tracked == 1 && meta.port_kind == port_kind_t.POD
+                                    && meta.connection.is_retry == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                                    opening_count.apply(meta, standard_metadata);
+                                }
                                 if (meta.connection.is_masqueraded == 1 && meta.drop_reason == drop_reason_t.NONE) {
                                     source_masquerade.apply(hdr, meta);
                                 }

@@ -446,4 +446,33 @@ class FinWithoutAnswerProtectsNothing(ConnectionTest):
                 self.pass_through(POD_A.port, packet, POD_B.port, wanted, f"{src} {dst} {flags}")
 
 
+class FloodHarmsItsSenderAlone(ConnectionTest):
+    """A pod with too many unanswered connections opens no more; others do, and what is answered does not count."""
+
+    def runTest(self) -> None:
+        limit = self.target.connections.unanswered_limit
+        if limit > 200:
+            self.skipTest(f"{limit} connections are many; the profile `small` allows few")
+        endpoint = Side(POD_B.ipv4, 80)
+        for _ in range(2 * limit):  # at most one window ends on the way
+            src = Side(POD_A.ipv4, self.new_port())
+            before = self.client.read_counters("drop_counter")[DropReason.UNANSWERED_LIMIT]
+            self.send(POD_A.port, self.sent_by(POD_A, src, endpoint, "tcp"))
+            if self.receive(0.2) is None:
+                after = self.client.read_counters("drop_counter")[DropReason.UNANSWERED_LIMIT]
+                self.assertEqual(after, before + 1, "dropped for another reason")
+                break
+        else:
+            self.fail("never too many")
+        src = Side(POD_C.ipv4, self.new_port())
+        packet, wanted = self.sent_by(POD_C, src, endpoint, "tcp"), self.delivered_to(POD_B, src, endpoint, "tcp")
+        self.pass_through(POD_C.port, packet, POD_B.port, wanted, "another pod")
+        for _ in range(limit + 8):
+            src = Side(POD_C.ipv4, self.new_port())
+            packet, wanted = self.sent_by(POD_C, src, endpoint, "udp"), self.delivered_to(POD_B, src, endpoint, "udp")
+            self.pass_through(POD_C.port, packet, POD_B.port, wanted, "answered ones")
+            answer = self.sent_by(POD_B, endpoint, src, "udp")
+            self.pass_through(POD_B.port, answer, POD_C.port, self.delivered_to(POD_C, endpoint, src, "udp"))
+
+
 _NO_ENDPOINT = {"addr": 0, "port": 0, "endpoint_id": 0}

@@ -61,6 +61,8 @@ def test_every_size_and_timeout_reaches_the_p4() -> None:
         "CONNECTION_SLOTS": 1024,
         "CONNECTION_RECORD_WORDS": 4096,
         "CONNECTION_PICKUP": 1,
+        "UNANSWERED_LIMIT": 128,
+        "UNANSWERED_WINDOW_SHIFT": 2,
         "AFFINITY_SET_SHIFT": 60,
         "AFFINITY_FINGERPRINT_SHIFT": 24,
         "AFFINITY_SLOTS": 64,
@@ -197,7 +199,7 @@ def test_capacity_is_what_the_target_file_says(tmp_path: Path, p4c: Path) -> Non
     target: Target = load_target("native")
     holds = {line.what: line.number for line in capacity_of(target)}
     assert holds["endpoints"] == 262144
-    assert holds["connections (at half the ways)"] == 1 << 19
+    assert holds["connections (at half the ways)"] == 1 << 20
     assert connection_memory(target) == (8 << 18) * 72
     console = Console(record=True, width=120)
     print_capacity(_built(tmp_path), console)
