@@ -22,6 +22,7 @@ from kulvert.inspection.switch import Switch
 from kulvert.inspection.trace import SwitchEntries
 from p4base.messages import p4r
 from p4switch.bmv2.loader import load
+from p4switch.bmv2.model import Program
 from tests.controlplane.cluster import node_value, pod_value, policy_value, service_value, slice_value
 from tests.kulvert.node import Node, running_node
 
@@ -227,11 +228,17 @@ def _device(node: Node) -> Any:
     return write
 
 
+@pytest.fixture(scope="module")
+def program_of_the_switch(node: Node) -> Iterator[tuple[Switch, Program]]:
+    with Switch(Target(node.address, 0)) as switch:
+        yield switch, load(switch.config.p4_device_config)
+
+
 ADDRESSES = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.96.0.10", "10.96.0.11", "10.96.0.99", "192.0.2.10", "fd00:1::1",
              "fd00:1::2", "fd00:1::3", "fd00:96::10", "fd00:96::99"]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.sampled_from([1, 2, 3]),
     target=st.sampled_from(ADDRESSES),
@@ -240,15 +247,20 @@ ADDRESSES = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.96.0.10", "10.96.0.11", "10
     protocol=st.sampled_from(["tcp", "udp", "icmp"]),
 )
 def test_trace_says_what_the_data_plane_does(
-    node: Node, source: int, target: str, port: int, client: int, protocol: str
+    node: Node,
+    program_of_the_switch: tuple[Switch, Program],
+    source: int,
+    target: str,
+    port: int,
+    client: int,
+    protocol: str,
 ) -> None:
     address = parse_address(target)
     own = f"10.1.0.{source}" if address >> 32 == 0xFFFF else f"fd00:1::{source}"
     frame = packets.first_packet((MACS[source], GATEWAY), (parse_address(own), address), protocol, (client, port))
     node.dataplane.write_register("connection_tags", None, 0)  # each packet is the first of its connection
-    with Switch(Target(node.address, 0)) as switch:
-        program = load(switch.config.p4_device_config)
-        run_found = Interpreter(program, SwitchEntries(switch, program)).run(frame, source)
+    switch, program = program_of_the_switch
+    run_found = Interpreter(program, SwitchEntries(switch, program)).run(frame, source)
     sent = node.dataplane.inject(source, frame)
     assert [out for out, _ in sent] == ([] if run_found.egress_port is None else [run_found.egress_port])
 
@@ -262,6 +274,7 @@ def test_connections_come_in_pairs(node: Node, capsys: pytest.CaptureFixture[str
     mine = [item for item in found if item["source"] == f"10.1.0.3:{client}"]
     assert len(mine) == 1
     assert (mine[0]["protocol"], mine[0]["destination"]) == ("udp", "10.96.0.10:53")
+    assert mine[0]["translated_destination"] == "10.1.0.1:53"
 
 
 @pytest.mark.skipif(shutil.which("p4c-bm2-ss") is None, reason="p4c-bm2-ss is not on the PATH")
