@@ -200,7 +200,7 @@ def test_capacity_is_what_the_target_file_says(tmp_path: Path, p4c: Path) -> Non
     holds = {line.what: line.number for line in capacity_of(target)}
     assert holds["endpoints"] == 262144
     assert holds["connections (at half the ways)"] == 1 << 20
-    assert connection_memory(target) == (8 << 18) * 72
+    assert connection_memory(target) == (8 << 19) * 72
     console = Console(record=True, width=120)
     print_capacity(_built(tmp_path), console)
     text = console.export_text()
