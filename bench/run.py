@@ -1,6 +1,6 @@
 """Measure everything, beside p4c and BMv2 where they are on the PATH, and write bench/RESULTS.md.
 
-python -m bench.run [--only compile|packets|writes|control] [--output FILE]
+python -m bench.run [--only compile|packets|dataplane|writes|control] [--output FILE]
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from bench.compile_time import RUNS, CompileTime, measure_compilers, measure_sam
 from bench.control_plane import CASES, STEADY_SECONDS
 from bench.control_plane import measure as measure_control
 from bench.control_plane import render as render_control
+from bench.dataplane import Results as Dataplane
+from bench.dataplane import render as render_dataplane
 from bench.p4runtime_writes import BATCH, WriteRate
 from bench.p4runtime_writes import FLOWS as FLOW_ENTRIES
 from bench.p4runtime_writes import measure as measure_writes
@@ -43,7 +45,9 @@ TARGET = "bmv2"
 def main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("compile", "packets", "writes", "control"), help="measure only this")
+    parser.add_argument(
+        "--only", choices=("compile", "packets", "dataplane", "writes", "control"), help="measure only this"
+    )
     parser.add_argument(
         "--p4c-source",
         type=Path,
@@ -65,6 +69,9 @@ def main() -> int:
                     console.print("p4c's samples are not compiled: no --p4c-source")
             if arguments.only in (None, "packets"):
                 sections.append(render_switches(measure_switches(Path(scratch), console)))
+            if arguments.only in (None, "dataplane"):
+                console.print("the data plane")
+                sections.append(render_dataplane(measure_dataplane()))
             if arguments.only in (None, "writes"):
                 console.print("P4Runtime writes and reads")
                 sections.append(render_writes(measure_writes(WRITTEN_ENTRIES)))
@@ -98,6 +105,15 @@ def measure_switches(folder: Path, console: Console) -> list[Throughput]:
             raise UserError(f"measuring {switch} failed")
         found.append(msgspec.json.decode(run.stdout, type=Throughput))
     return found
+
+
+def measure_dataplane() -> Dataplane:
+    """In a process of its own: a sandbox begins in one with a single thread."""
+    command = [sys.executable, "-m", "bench.dataplane"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=900, check=False)
+    if run.returncode:
+        raise UserError("measuring the data plane failed")
+    return msgspec.json.decode(run.stdout, type=Dataplane)
 
 
 def describe_machine() -> str:

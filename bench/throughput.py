@@ -58,17 +58,17 @@ class Throughput(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
 
 
-def build_load(folder: Path) -> Path:
-    """Compile the sender. Raises UserError."""
-    program = folder / "load"
+def build_c(source: Path, folder: Path) -> Path:
+    """Compile one of the benchmark's C programs. Raises UserError."""
+    program = folder / source.stem
     compilers = [[os.environ.get("CC", "cc")], ["gcc"], ["clang"], [sys.executable, "-m", "ziglang", "cc"]]
     for compiler in compilers:
         with contextlib.suppress(FileNotFoundError):
-            command = [*compiler, "-O2", "-o", str(program), str(_LOAD_SOURCE)]
+            command = [*compiler, "-O2", "-o", str(program), str(source)]
             run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
             if run.returncode == 0:
                 return program
-    raise UserError("the benchmark's sender could not be compiled: no working C compiler")
+    raise UserError(f"{source.name} could not be compiled: no working C compiler")
 
 
 def udp_frame(source: LabPod, destination: LabPod, port: int) -> bytes:
@@ -136,7 +136,7 @@ def main() -> int:
     socket.setdefaulttimeout(30)
 
     with tempfile.TemporaryDirectory(prefix="kulvert-bench-") as scratch:
-        load = build_load(Path(scratch))
+        load = build_c(_LOAD_SOURCE, Path(scratch))
         options = LabOptions(
             manifests=MANIFESTS,
             bmv2_json=arguments.json.resolve(),

@@ -644,6 +644,12 @@ class NativeDataplane(Outside):
             raise DataplaneError(Status.FAILED_PRECONDITION, f"this program does not run on {worker + 1} threads")
         return rounds * 1e9 / max(1, nanoseconds), emitted.value
 
+    def mutate(self, frames: Sequence[bytes], rounds: int, seed: int) -> int:
+        """Processes `rounds` random mutations of `frames`, in memory; how many frames left. For tests."""
+        lengths = (c.c_uint32 * len(frames))(*map(len, frames))
+        with self._running():
+            return int(self._lib.kv_switch_mutate(self._sw, b"".join(frames), lengths, len(frames), rounds, seed))
+
     def _start(self, name: str, run: Callable[[], None]) -> None:
         with self._lock:
             self._check_open()

@@ -137,6 +137,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_clone_session": (_INT, (_SW, _U32, c.POINTER(ReplicaStruct), _U32, _U32, _U32)),
     "kv_switch_inject": (_INT, (_SW, _U32, _STR, _U32, *_OUT)),
     "kv_switch_bench": (_U64, (_SW, _U32, _STR, c.POINTER(_U32), c.POINTER(_U32), _U32, _U64, c.POINTER(_U64))),
+    "kv_switch_mutate": (_U64, (_SW, _STR, c.POINTER(_U32), _U32, _U64, _U64)),
     "kv_switch_next_packet_in": (_INT, (_SW, _U32, c.POINTER(U8P), c.POINTER(_U32))),
     "kv_switch_next_digest": (
         _INT,
