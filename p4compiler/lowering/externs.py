@@ -305,6 +305,8 @@ class ExternLowering(CallLowering):
         self.emitter.emit(st.Truncate(expression.span, self._in(call, 0)))
 
     def _mark_to_drop(self, call: ResolvedCall, expression: ast.Call) -> None:
+        if not call.parameters:
+            raise self.session.refused("mark_to_drop needs the standard metadata as its argument", expression.span)
         self.emitter.emit(st.MarkToDrop(expression.span))
 
     def _assert(self, call: ResolvedCall, expression: ast.Call) -> None:

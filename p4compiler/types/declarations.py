@@ -124,13 +124,17 @@ class Declarations(Parsers):
         type_ = self.expression(member.value)
         if isinstance(type_, model.UnknownType) or isinstance(underlying, model.UnknownType):
             return
+        written = self.number_of(member.value)
         if not self.coerce(member.value, underlying, "member's value"):
             return
         value = self.number_of(member.value)
         if value is None:
             self.type_error("a member's value must be a compile-time constant", member.value)
             return
-        self.checked.enum_value_of[member] = constants.wrap(value, underlying)
+        wrapped = constants.wrap(value, underlying)
+        if written is not None and written != constants.wrap(written, underlying):
+            self.type_error(f"value {written} does not fit in '{underlying}', the enum's type", member.value)
+        self.checked.enum_value_of[member] = wrapped
 
     def error_declaration(self, declaration: ast.ErrorDeclaration) -> None:
         self._members(declaration.members, self.error_members, self.checked.errors)

@@ -98,7 +98,7 @@ class Operators(Coercion):
             return
         if left is None:
             if operator in DIVISIONS and right == 0 and not isinstance(right, bool):
-                self.error(Kind.EXPRESSION, "division by zero", expression)
+                self.error(Kind.INVALID, "division by zero", expression)
             return
         type_ = self.type_of[expression.left]
         type_ = self.underlying_number(expression.left, type_)

@@ -64,6 +64,7 @@ def test_constants(text: str, kind: str) -> None:
         ("enum E { A, §A }", "duplicate"),
         ("enum §bool E { A = true }", "type-error"),
         ("enum bit<8> E { A = §true }", "type-error"),
+        ("enum bit<2> E { B = 3, A = §5 }", "type-error"),
         ("error { A, §A }", "duplicate"),
         ("type §tuple<bit<8>> T;", "type-error"),
         ("struct S { §S x; }", "not-found"),
