@@ -23,6 +23,7 @@ from controlplane.health_checks import HealthCheckServers
 from controlplane.kube.objects import ObjectRef
 from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
+from controlplane.p4rt.secrets import draw_secrets
 from controlplane.p4rt.session import NotPrimaryError, Session, SessionError, Target
 from controlplane.p4rt.synchronize import Synchronizer, Written
 from controlplane.pipeline import Pipeline
@@ -178,6 +179,13 @@ class Reconciler:
                         raise SessionError(f"{error}, although the stream says primary") from None
                     log.warning("%s", error)
 
+    async def _write_secrets(self, session: Session) -> None:
+        """While the switch has no connections yet that a new hash would lose."""
+        updates = draw_secrets(self._pipeline.index)
+        for refusal in await session.write(updates) if updates else ():
+            if refusal is not None:
+                log.warning("the switch keeps the program's own hash key, which is no secret: %s", refusal)
+
     async def _serve(self, session: Session, once: bool) -> None:
         """From becoming primary to ceasing to be."""
         while not session.is_primary:
@@ -193,6 +201,7 @@ class Reconciler:
         if cookie != self._pipeline.cookie:
             log.info("the switch has %s: pushing it", "no pipeline" if cookie is None else "another pipeline")
             await session.push_pipeline(self._pipeline.config)
+            await self._write_secrets(session)
         await self._synchronize_all(session, "full")
         self._last_error = ""
         if once:

@@ -175,6 +175,15 @@ class Client:
         """Write entities that somebody else has encoded, in one batch: P4Runtime's update type and the entity of each."""
         self._write([p4r.Update(type=kind, entity=entity) for kind, entity in updates])  # type: ignore[arg-type]
 
+    def default_params(self, table: str) -> list[bytes]:
+        """The parameters of a table's default action, as they are now."""
+        entity = p4r.Entity()
+        entity.table_entry.table_id = self.index.tables[table].preamble.id
+        entity.table_entry.is_default_action = True
+        request = p4r.ReadRequest(device_id=self.device_id, entities=[entity])
+        found = [item.table_entry for answer in self._stub.Read(request, timeout=_SECONDS) for item in answer.entities]
+        return [param.value for entry in found for param in entry.action.action.params]
+
     def insert_member(self, profile: str, member_id: int, action: str, **params: int) -> None:
         """Insert a member of an action profile."""
         member = p4r.ActionProfileMember(

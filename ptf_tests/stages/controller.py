@@ -130,7 +130,9 @@ class ManifestsBecomePackets(NodeTest):
     installs_node: ClassVar[bool] = False
 
     def runTest(self) -> None:
+        shipped = self.client.default_params("hash_key_table")
         self._run_controller()
+        self.assertNotEqual(self.client.default_params("hash_key_table"), shipped, "the hash has a secret of its own")
         request = Ether(src=POD_A.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(
             op=1, hwsrc=POD_A.mac, psrc=POD_A.ipv4, hwdst="00:00:00:00:00:00", pdst=GATEWAY[4]
         )

@@ -15,6 +15,7 @@ import yaml
 
 from controlplane.app import Controller, ControllerOptions
 from kulvert.build import build
+from kulvert.targets import load_target
 from p4switch.native import NativeDataplane
 from p4switch.service.core import Device
 from p4switch.service.server import P4RuntimeServer
@@ -52,7 +53,9 @@ def running_node(folder: Path, values: list[dict[str, Any]], **options: Any) -> 
     """A node that has written everything once. `options` are the controller's."""
     manifests = folder / "manifests"
     manifests.mkdir()
-    built = build("small", folder / "pipeline", "kulvert")
+    small = load_target("small")  # but for the connections: a test may open them as fast as it can, from one pod
+    target = replace(small, connections=replace(small.connections, set_bits=16, unanswered_limit=1 << 16))
+    built = build(target, folder / "pipeline", "kulvert")
     dataplane = NativeDataplane(cpu_port=CPU_PORT)
     server = P4RuntimeServer(Device(0, dataplane), "127.0.0.1:0")
     server.start()
