@@ -30,6 +30,19 @@ def place(digest: int, set_bits: int) -> tuple[int, int]:
 def flows_of_one_set(src: str, dst: str, protocol: int, set_bits: int) -> Iterator[tuple[Side, Side]]:
     """Flows of set 0, whose answers all belong to other sets, each to its own."""
     answers = {0}
+    for flow, answer in _flows_of_first_set(src, dst, protocol, set_bits):
+        if answer not in answers:
+            answers.add(answer)
+            yield flow
+
+
+def flows_within_one_set(src: str, dst: str, protocol: int, set_bits: int) -> Iterator[tuple[Side, Side]]:
+    """Flows of set 0, whose answers belong to set 0 as well."""
+    return (flow for flow, answer in _flows_of_first_set(src, dst, protocol, set_bits) if answer == 0)
+
+
+def _flows_of_first_set(src: str, dst: str, protocol: int, set_bits: int) -> Iterator[tuple[tuple[Side, Side], int]]:
+    """Flows of set 0, each with the set of its answers."""
     width = _MODULUS >> set_bits
     for port in range(1024, 65536):
         digest = flow_digest(Side(src, port), Side(dst, 1), protocol)
@@ -38,10 +51,7 @@ def flows_of_one_set(src: str, dst: str, protocol: int, set_bits: int) -> Iterat
         if found is None or found >= 65535:
             continue
         flow = Side(src, port), Side(dst, 1 + found)
-        answer = place(flow_digest(flow[1], flow[0], protocol), set_bits)[0]
-        if answer not in answers:
-            answers.add(answer)
-            yield flow
+        yield flow, place(flow_digest(flow[1], flow[0], protocol), set_bits)[0]
 
 
 def twin_by_ports(wanted: int, set_bits: int, src: str, dst: str, protocol: int) -> tuple[Side, Side]:

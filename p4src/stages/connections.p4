@@ -37,6 +37,7 @@ const bit<4> STATE_ESTABLISHED  = 8;
 const bit<4> STATE_END_ORIGINAL = 9;    // the opener has ended its side
 const bit<4> STATE_END_REPLY    = 10;   // the other side has
 const bit<4> STATE_REPLIED      = 11;
+const bit<4> STATE_HELD         = 15;   // one direction is entered, the other not yet
 
 // Where a five-tuple of this digest belongs: the first slot of its set, and its fingerprint, which is never 0.
 bit<32> first_slot_of(in bit<64> digest) {
@@ -401,7 +402,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
     }
 
     action hold_original() {
-        connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
+        connection_tags.write(slot, STATE_HELD ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
     }
 
     action let_go_of_original() {
@@ -421,6 +422,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 2,
             answer.l4_sport ++ answer.l4_dport ++ answer.protocol ++ slot
             ++ meta.connection.endpoint_id ++ ~meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w1 ++ 6w0);
+        connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
         connection_tags.write(reply_slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(answer_digest));
     }
 

@@ -10,7 +10,7 @@ from kulvert.targets import TICK_SECONDS
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.hashing import flow_digest, flows_of_one_set, twin_by_address, twin_by_ports
+from ptf_tests.hashing import flow_digest, flows_of_one_set, flows_within_one_set, twin_by_address, twin_by_ports
 from ptf_tests.packets import (
     FAMILIES,
     GATEWAY_MAC,
@@ -334,6 +334,26 @@ class FullSetEvictsTheUnanswered(ConnectionTest):
         """POD_B's answer reaches POD_A."""
         packet = self.sent_by(POD_B, dst, src, "udp")
         self.pass_through(POD_B.port, packet, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
+
+
+class LastWayHoldsOneDirection(FullSetEvictsTheUnanswered):
+    """Both directions of a new connection belong to a set that has room for one: it is refused, and takes no way of its own."""
+
+    def runTest(self) -> None:
+        set_bits = self.target.connections.set_bits
+        new = next(flows_within_one_set(POD_A.ipv4, POD_B.ipv4, PROTOCOL_NUMBER["udp"], set_bits), None)
+        if new is None:
+            self.skipTest(f"none among two hosts' flows has both directions in one of 2^{set_bits} sets")
+        flows = self.flows_of_one_set("udp")
+        held = [self._open(*next(flows)) for _ in range(_WAYS)]
+        for src, dst in held[1:]:
+            self._answer(src, dst)
+        for _ in range(2):
+            self.drop(POD_A.port, self.sent_by(POD_A, *new, "udp"), DropReason.CONNECTIONS_FULL)
+        self.isolate(POD_B, ingress_policy=9)
+        for src, dst in held[1:]:
+            self._open(src, dst)
+        self.drop(POD_A.port, self.sent_by(POD_A, *new, "udp"), DropReason.INGRESS_POLICY, "nothing is left of it")
 
 
 class FullSetOfAnsweredRefuses(FullSetEvictsTheUnanswered):
