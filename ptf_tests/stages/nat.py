@@ -78,7 +78,7 @@ class TruncatedPayloadKeepsItsChecksum(NodeTest):
 
 
 class ManyFlowsKeepTheirChecksums(NodeTest):
-    """Random addresses, ports and payloads: what comes out has the checksums that scapy computes."""
+    """Random addresses, ports and payloads, there and back: what comes out has the checksums that scapy computes."""
 
     def runTest(self) -> None:
         chance = random.Random(20250)
@@ -94,6 +94,9 @@ class ManyFlowsKeepTheirChecksums(NodeTest):
                     packet = self.sent_by(POD_A, src, vip, protocol, payload=payload, seq=seq)
                     wanted = self.delivered_to(POD_B, src, endpoint, protocol, payload=payload, seq=seq)
                     self.pass_through(POD_A.port, packet, POD_B.port, wanted, f"{protocol}{family} {src}")
+                    answer = self.sent_by(POD_B, endpoint, src, protocol, payload=payload, seq=seq)
+                    wanted = self.delivered_to(POD_A, vip, src, protocol, payload=payload, seq=seq)
+                    self.pass_through(POD_B.port, answer, POD_A.port, wanted, f"{protocol}{family} to {src}")
 
 
 class SctpChecksumAtEveryLength(NodeTest):

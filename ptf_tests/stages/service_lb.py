@@ -27,6 +27,11 @@ class ServiceTest(NodeTest):
             if got[0] == host.port:
                 wanted = self.delivered_to(host, src, Side(host.address(family), port), protocol)
                 self.assertEqual(got[1].hex(), bytes(wanted).hex())
+                # A connection that nobody answers counts against the client's limit, which many would reach.
+                answer = self.sent_by(host, Side(host.address(family), port), src, protocol)
+                self.pass_through(
+                    host.port, answer, client.port, self.delivered_to(client, vip, src, protocol), "answer"
+                )
                 return host
         raise AssertionError(f"{vip} came out on port {got[0]}")
 
