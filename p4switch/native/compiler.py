@@ -1,11 +1,12 @@
 """The machine's C compiler, and a cache of what it made.
 
 A shared object is kept under `$XDG_CACHE_HOME/kulvert` by the hash of everything it depends on: sources, flags, compiler. It is
-written aside and renamed, so that several processes may build the same one at once.
+written aside and renamed; processes that want the same one at once wait for the first of them.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -14,7 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,9 +25,11 @@ from pathlib import Path
 from p4switch.dataplane import DataplaneError, Status
 
 RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
-FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g1", "-fPIC", "-shared", "-fno-strict-aliasing", "-pthread")
+# -O1: what is generated keeps its state in memory, so that -O2 takes twice the time and gains nothing.
+FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g1", "-fPIC", "-fno-strict-aliasing", "-pthread")
 WARNINGS = ("-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-label")
 TIMEOUT_SECONDS = 300
+_FULL = "No space left on device"
 
 
 def find_compiler() -> list[str]:
@@ -56,16 +61,6 @@ def cache_directory() -> Path:
     return Path(base) / "kulvert"
 
 
-@cache
-def _version(command: tuple[str, ...]) -> bytes:
-    try:
-        return subprocess.run([*command, "--version"], capture_output=True, timeout=60, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DataplaneError(
-            Status.FAILED_PRECONDITION, f"the C compiler {command[0]!r} does not run: {error}"
-        ) from None
-
-
 def sanitizers() -> tuple[str, ...]:
     """Compiler flags for `$KULVERT_SANITIZE`, such as "address,undefined"."""
     wanted = os.environ.get("KULVERT_SANITIZE", "")
@@ -83,30 +78,108 @@ class Build:
     text: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A compiler's command, the flags it is given, and the hash of both and of what it is."""
+
+    command: tuple[str, ...]
+    flags: tuple[str, ...]
+    digest: bytes
+
+
+def toolchain() -> Toolchain:
+    """What compiles now.
+
+    Raises:
+        DataplaneError: there is no compiler.
+    """
+    command, flags = tuple(find_compiler()), (*FLAGS, *WARNINGS, *sanitizers())
+    parts = ["\0".join((*command, *flags)), platform.machine(), *_files(command)]
+    return Toolchain(command, flags, hashlib.sha256("\0".join(parts).encode()).digest())
+
+
+@cache
+def _files(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The files behind a command, with size and time: another version of a compiler is another file."""
+    paths = [found for word in command if (found := shutil.which(word))]
+    if "ziglang" in command and (spec := importlib.util.find_spec("ziglang")) is not None and spec.origin is not None:
+        paths.append(spec.origin)
+    files = []
+    for path in map(os.path.realpath, paths):
+        status = os.stat(path)
+        files.append(f"{path}:{status.st_size}:{status.st_mtime_ns}")
+    return tuple(files)
+
+
 def build(wanted: Build) -> Path:
     """The shared object for `wanted`, from the cache or newly compiled.
 
     Raises:
-        DataplaneError: no compiler, or it refused; the message holds its first line of complaint.
+        DataplaneError: no compiler, or it refused; the message holds its first line of complaint. Or the cache cannot be written.
     """
-    command = find_compiler()
-    flags = (*FLAGS, *WARNINGS, *sanitizers())
-    path = cache_directory() / f"{wanted.name}-{_key(wanted, command, flags)}.so"
+    tools = toolchain()
+    path = cache_directory() / f"{wanted.name}-{_key(wanted, tools)}.so"
     if path.exists():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            _compile(wanted, command, flags, Path(scratch), path)
+        with _alone(path.with_suffix(".lock")):
+            if not path.exists():
+                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                    _compile(wanted, tools, Path(scratch), path)
     except OSError as error:
-        raise DataplaneError(Status.FAILED_PRECONDITION, f"cannot write to {path.parent}: {error.strerror}") from None
+        raise cannot_write(path.parent, error) from None
     return path
 
 
-def _key(wanted: Build, command: Sequence[str], flags: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    parts = ["\0".join((*command, *flags)).encode(), _version(tuple(command)), platform.machine().encode()]
-    parts += [path.read_bytes() for path in (*wanted.sources, *sorted(RUNTIME.glob("*.h")))]
+def start_build(wanted: Build) -> Future[Path]:
+    """`build` in the background."""
+    return _builders().submit(build, wanted)
+
+
+def cannot_write(directory: Path, error: OSError) -> DataplaneError:
+    """What to say when the cache is read-only, full or not this user's."""
+    reason = error.strerror or str(error)
+    return DataplaneError(
+        Status.FAILED_PRECONDITION,
+        f"cannot write to {directory}: {reason}; compiled programs are kept there, or under $XDG_CACHE_HOME if it is set",
+    )
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """While this lasts, no other process or thread is in here with the same `lock`. The file is gone afterwards."""
+    while True:
+        with open(lock, "w", encoding="ascii") as file:
+            with suppress(OSError):  # where a file system has no locks, the same thing is made twice
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                if not os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                    continue
+            except FileNotFoundError:  # the one before has just finished
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+@cache
+def _builders() -> ThreadPoolExecutor:
+    """Threads that wait for builds."""
+    return ThreadPoolExecutor(thread_name_prefix="build")
+
+
+@cache
+def _compilers() -> ThreadPoolExecutor:
+    """Threads that wait for compilers: one a processor, for all builds together."""
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="compiler")
+
+
+def _key(wanted: Build, tools: Toolchain) -> str:
+    digest = hashlib.sha256(tools.digest)
+    parts = [path.read_bytes() for path in (*wanted.sources, *sorted(RUNTIME.glob("*.h")))]
     parts.append((wanted.text or "").encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
@@ -114,28 +187,46 @@ def _key(wanted: Build, command: Sequence[str], flags: Sequence[str]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _compile(wanted: Build, command: Sequence[str], flags: Sequence[str], scratch: Path, path: Path) -> None:
-    sources = [str(source) for source in wanted.sources]
+def _compile(wanted: Build, tools: Toolchain, scratch: Path, path: Path) -> None:
+    """Every source by itself, as many at a time as there are processors, then all together."""
+    sources = list(wanted.sources)
     if wanted.text is not None:
         generated = path.with_suffix(".c")
         (scratch / "generated.c").write_text(wanted.text)
         (scratch / "generated.c").replace(generated)  # stays beside the object, for people and debuggers
-        sources.append(str(generated))
+        sources.append(generated)
+    sources.sort(key=lambda source: -source.stat().st_size)  # the longest first, so that all end together
+    objects = [scratch / f"{number}.o" for number in range(len(sources))]
+
+    def compile_source(source: Path, target: Path) -> None:
+        _run(wanted, [*tools.command, *tools.flags, f"-I{RUNTIME}", "-c", str(source), "-o", str(target)], path)
+
+    running = [_compilers().submit(compile_source, *pair) for pair in zip(sources, objects, strict=True)]
+    for compilation in wait(running).done:  # also when one fails: nobody may be writing into `scratch` when it goes
+        compilation.result()
     output = scratch / "object.so"
+    _run(wanted, [*tools.command, *tools.flags, "-shared", *map(str, objects), "-o", str(output)], path)
+    output.replace(path)
+
+
+def _run(wanted: Build, command: Sequence[str], path: Path) -> None:
     try:
-        result = subprocess.run(
-            [*command, *flags, f"-I{RUNTIME}", *sources, "-o", str(output)],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise DataplaneError(
             Status.FAILED_PRECONDITION, f"the C compiler took more than {TIMEOUT_SECONDS} s for {wanted.name!r}"
         ) from None
-    if result.returncode != 0:
-        complaints = result.stderr.splitlines()
-        first = next((line for line in complaints if "error" in line), complaints[0] if complaints else "no message")
-        raise DataplaneError(Status.FAILED_PRECONDITION, f"the C compiler refused {wanted.name!r}: {first}")
-    output.replace(path)
+    except OSError as error:
+        raise DataplaneError(
+            Status.FAILED_PRECONDITION, f"the C compiler {command[0]!r} does not run: {error.strerror}"
+        ) from None
+    if result.returncode == 0:
+        return
+    if _FULL in result.stderr:
+        raise DataplaneError(
+            Status.FAILED_PRECONDITION,
+            f"the C compiler found no space left in {path.parent} or {tempfile.gettempdir()}",
+        )
+    complaints = result.stderr.splitlines()
+    first = next((line for line in complaints if "error" in line), complaints[0] if complaints else "no message")
+    raise DataplaneError(Status.FAILED_PRECONDITION, f"the C compiler refused {wanted.name!r}: {first}")

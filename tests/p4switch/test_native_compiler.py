@@ -40,6 +40,44 @@ def test_builds_at_once_do_not_disturb_each_other(cache: Path) -> None:
     assert sorted(path.suffix for path in cache.iterdir()) == [".c", ".so"], "nothing is left behind"
 
 
+def test_processes_that_want_the_same_at_once_compile_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cc = tmp_path / "slow-cc"
+    cc.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\nsleep 0.5\nexec {" ".join(find_compiler())} "$@"\n')
+    cc.chmod(0o755)
+    code = f"from p4switch.native.compiler import Build, build; build(Build('unit', text={TEXT!r}))"
+    environment = {**os.environ, "CC": str(cc), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2, "one compiles, the same one links"
+    assert sorted(path.suffix for path in (tmp_path / "cache" / "kulvert").iterdir()) == [".c", ".so"]
+
+
+def test_a_build_that_was_killed_keeps_nobody_from_building(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = build(Build("unit", text=TEXT))
+    path.unlink()
+    path.with_suffix(".lock").touch()
+    assert build(Build("unit", text=TEXT)) == path
+    assert path.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DataplaneError, match=r"cannot write to .*/file/kulvert: Not a directory; .*XDG_CACHE_HOME"):
+        build(Build("unit", text=TEXT))
+
+
+def test_a_full_disk_is_one_clear_line(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cc = tmp_path / "full-cc"
+    cc.write_text('#!/bin/sh\necho "fatal error: error writing to x.s: No space left on device" >&2\nexit 1\n')
+    cc.chmod(0o755)
+    monkeypatch.setenv("CC", str(cc))
+    with pytest.raises(DataplaneError, match=r"no space left in .*/kulvert or /"):
+        build(Build("unit", text=TEXT))
+    assert not list(cache.glob("*.so"))
+    assert not [path for path in cache.iterdir() if path.is_dir()]
+
+
 def test_what_the_compiler_refuses_is_one_line(cache: Path) -> None:
     with pytest.raises(DataplaneError, match=r"refused 'unit'.*error") as caught:
         build(Build("unit", text="int answer("))
