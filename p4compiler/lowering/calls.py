@@ -268,7 +268,7 @@ class CallLowering(ExpressionLowering):
         """
         values: list[v.Value | None] = []
         for index, (parameter, argument) in enumerate(zip(parameters, arguments, strict=True)):
-            values.append(self._argument(parameter, argument, arguments[index + 1 :]))
+            values.append(self.argument_of(parameter, argument, arguments[index + 1 :]))
         shared = self._shareable(parameters, values) if share else [False] * len(values)
         copies: list[CopyOut] = []
         for parameter, type_, value, is_shared in zip(parameters, parameter_types, values, shared, strict=True):
@@ -279,7 +279,7 @@ class CallLowering(ExpressionLowering):
             scope.bind(parameter, bound)
         return copies
 
-    def _argument(
+    def argument_of(
         self, parameter: ast.Parameter, argument: ast.Expression | None, later: Sequence[ast.Expression | None]
     ) -> v.Value | None:
         if argument is None or isinstance(argument, ast.DontCare):

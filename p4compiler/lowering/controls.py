@@ -235,12 +235,11 @@ class ControlLowering(TableLowering):
 
     def _apply(self, instance: ControlInstance, call: ResolvedCall, span: Span) -> None:
         self.count_call(instance.name, span)
-        if instance.is_elaborated:
-            copies, restore = self._bind_again(instance, call, span)
+        if instance.is_elaborated and instance.tables:
+            copies = self._bind_again(instance, call, span)
         else:
             instance.is_elaborated = True
             copies = self.bind_instance(instance, instance.declaration.parameters, call, span)
-            restore = []
         outer_control, self.control = self.control, instance
         outer_frames, self.frames = self.frames, []
         self.pending.append(copies)
@@ -254,7 +253,6 @@ class ControlLowering(TableLowering):
             self.pending.pop()
             self.control, self.frames = outer_control, outer_frames
         self.copy_out(copies)
-        self.copy_out(restore)
 
     def bind_instance(
         self,
@@ -267,38 +265,50 @@ class ControlLowering(TableLowering):
         types = [
             model.substitute(self.checked.resolved_type_of[parameter], instance.scope.types) for parameter in parameters
         ]
-        return self.bind(parameters, types, call.arguments, instance.scope, share=True, settle=True, span=span)
+        # The keys and actions of tables are made once, for all applications.
+        settle = any(isinstance(local, ast.Table) for local in instance.declaration.locals)
+        return self.bind(parameters, types, call.arguments, instance.scope, share=True, settle=settle, span=span)
 
-    def _bind_again(
-        self, instance: ControlInstance, call: ResolvedCall, span: Span
-    ) -> tuple[list[CopyOut], list[CopyOut]]:
-        """A second application of one instance: its storage is that of the first application's arguments.
+    def _bind_again(self, instance: ControlInstance, call: ResolvedCall, span: Span) -> list[CopyOut]:
+        """A second application of an instance with tables, whose keys and actions work on the first application's arguments.
 
-        Where the arguments differ, what stands there is put aside, the new arguments are copied in, and afterwards everything
-        is put back.
+        Where the arguments differ, what stands there is put aside and the new arguments are copied in. Returned is what is to
+        be copied when it is done: the results are kept, everything is put back, and then the results go to their places.
         """
-        copies: list[CopyOut] = []
-        restore: list[CopyOut] = []
-        for parameter, argument in zip(instance.declaration.parameters, call.arguments, strict=True):
+        changed: list[tuple[ast.Parameter, v.Value, v.Value | None]] = []
+        for index, (parameter, argument) in enumerate(
+            zip(instance.declaration.parameters, call.arguments, strict=True)
+        ):
             bound = instance.scope.bindings[parameter]
-            if argument is None or isinstance(bound, v.PacketValue | v.InstanceValue):
+            if isinstance(bound, v.PacketValue | v.InstanceValue):
                 continue
-            writes = parameter.direction in (ast.Direction.OUT, ast.Direction.INOUT)
-            value = self.place(argument, freeze=True) if writes else self.value(argument)
-            if _same_storage(bound, value):
+            value = self.argument_of(parameter, argument, call.arguments[index + 1 :])
+            if value is not None and _same_storage(bound, value):
                 continue
             if not v.is_place(bound):
                 raise self.session.refused(
                     f"'{instance.name}' is applied more than once with different arguments", span
                 )
-            aside = self.frozen(bound, span)
-            restore.append(CopyOut(bound, aside, span))
-            self.assign(bound, self.read(value, span), span)
-            if writes:
-                kept = self.temporary(self.resolved(parameter), span)
-                copies.append(CopyOut(kept, bound, span))
-                restore.append(CopyOut(value, kept, span))
-        return copies, restore
+            changed.append((parameter, bound, value))
+        asides = [self.frozen(bound, span) for _, bound, _ in changed]
+        # An argument may be what another parameter stands for: all are read before any is written.
+        given = [None if value is None else self.read(value, span) for _, _, value in changed]
+        if len(changed) > 1:
+            given = [None if value is None else self.frozen(value, span) for value in given]
+        kept: list[CopyOut] = []
+        results: list[CopyOut] = []
+        for (parameter, bound, value), source in zip(changed, given, strict=True):
+            if parameter.direction is ast.Direction.OUT or source is None:
+                self.invalidate(bound, span)
+            else:
+                self.assign(bound, source, span)
+            if value is not None and parameter.direction in (ast.Direction.OUT, ast.Direction.INOUT):
+                type_ = model.substitute(self.checked.resolved_type_of[parameter], instance.scope.types)
+                result = self.temporary(type_, span)
+                kept.append(CopyOut(result, bound, span))
+                results.append(CopyOut(value, result, span))
+        put_back = [CopyOut(bound, aside, span) for (_, bound, _), aside in zip(changed, asides, strict=True)]
+        return kept + put_back + results
 
 
 def _same_storage(left: v.Value, right: v.Value) -> bool:

@@ -82,13 +82,15 @@ class ExpressionLowering(AssignmentLowering):
         size, index, span = len(element.stack.elements), element.index, element.span
         type_ = index.type
         assert isinstance(type_, Bits)
-        if not type_.signed and 1 << type_.width <= size:
-            return element
-        highest = fold.constant(size - 1, type_, span)
-        inside = fold.binary(ex.BinaryOperator.LE, index, highest, span)
+        largest = (1 << type_.width - type_.signed) - 1
+        tests: list[ex.Expression] = []
         if type_.signed:
-            positive = fold.binary(ex.BinaryOperator.GE, index, fold.constant(0, type_, span), span)
-            inside = fold.conjunction([positive, inside], span)
+            tests.append(fold.binary(ex.BinaryOperator.GE, index, fold.constant(0, type_, span), span))
+        if largest >= size:
+            tests.append(fold.binary(ex.BinaryOperator.LE, index, fold.constant(size - 1, type_, span), span))
+        if not tests:
+            return element
+        inside = fold.conjunction(tests, span)
         bounded = fold.conditional(inside, index, fold.constant(0, type_, span), span)
         return ex.StackElement(span, element.stack, bounded, inside)
 

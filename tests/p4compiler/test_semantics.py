@@ -135,6 +135,42 @@ CASES: dict[str, Case] = {
         (1, 2, 3, 4, 5, 6),
         (4, 5, 0xFFFF, 2, 1, 1),
     ),
+    "applies_an_instance_to_other_arguments": (
+        """
+        control swap<T>(inout T x, inout T y) {
+            T t;
+            apply { t = x; x = y; y = t; }
+        }
+        """,
+        "swap<bit<8>>() s; apply { s.apply(hdr.h.a, hdr.h.b); s.apply(hdr.h.b, hdr.g.a); s.apply(hdr.g.b, hdr.g.a); }",
+        (1, 2, 0, 3, 4, 0),
+        (2, 3, 0, 4, 1, 0),
+    ),
+    "applies_an_instance_for_nobody": (
+        "control set(out bit<8> x) { apply { x = 1; } }",
+        "set() s; apply { s.apply(hdr.h.a); hdr.h.a = 9; s.apply(_); s.apply(hdr.h.b); }",
+        (0, 0, 0, 0, 0, 0),
+        (9, 1, 0, 0, 0, 0),
+    ),
+    "exits_from_a_second_application": (
+        "control add(inout bit<8> x) { apply { x = x + 10; if (x == 12) { exit; } } }",
+        "add() s; apply { s.apply(hdr.h.a); s.apply(hdr.h.b); hdr.h.c = 1; }",
+        (1, 2, 0, 0, 0, 0),
+        (11, 12, 0, 0, 0, 0),
+    ),
+    "an_index_too_narrow_for_its_stack": (
+        "",
+        """apply {
+            hdr.s[1] = { 7, 8 };
+            int<2> k = (int<2>)hdr.h.a[1:0];
+            hdr.h.b = hdr.s[k].v;
+            k = (int<2>)hdr.g.a[1:0];
+            hdr.s[k] = { 9, 9 };
+            hdr.s[1].setInvalid();
+        }""",
+        (1, 0, 0, 3, 0, 0),
+        (1, 7, 0, 3, 0, 0),
+    ),
     "conditions_in_actions": (
         "",
         """

@@ -60,16 +60,23 @@ def test_unused_tables_and_actions_leave_nothing_behind(tmp_path: Path) -> None:
     assert [action.name for action in program.objects.actions] == ["NoAction", "MyIngress.used"]
 
 
-def test_one_instance_applied_twice_works_on_copies(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("table", "is_copied"), [("", False), ("table t { key = { v : exact; } actions = { NoAction; } }", True)]
+)
+def test_one_instance_applied_twice_works_on_copies_if_it_has_tables(
+    table: str, is_copied: bool, tmp_path: Path
+) -> None:
     program, diagnostics = lower(
         v1model(
-            "inner() i; apply { i.apply(m.x); i.apply(m.y); }", "control inner(inout bit<8> v) { apply { v = v + 1; } }"
+            "inner() i; apply { i.apply(m.x); i.apply(m.y); }",
+            f"control inner(inout bit<8> v) {{ {table} apply {{ v = v + 1; {'t.apply();' if table else ''} }} }}",
         ),
         tmp_path,
     )
     assert program is not None and not diagnostics.has_errors
     text = body_of(program, False)
-    assert "userMetadata.x = MyIngress.tmp" in text  # what was there comes back
+    # What was there comes back.
+    assert ("userMetadata.x = MyIngress.tmp" in text) is is_copied
     assert "userMetadata.y = " in text
 
 
