@@ -31,7 +31,7 @@ class Family(IntEnum):
     IPV6 = 6
 
 
-class ServiceId(msgspec.Struct, frozen=True, order=True, gc=False):
+class ServiceId(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """The set of endpoints of one Service port in one address family: all over the cluster, or if `scope` is "local" on this node."""
 
     namespace: str
@@ -56,7 +56,7 @@ class SourceRangesId(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"source ranges of {self.namespace}/{self.name}"
 
 
-class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False):
+class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """One endpoint of a Service port. An address that goes and comes back is the same endpoint."""
 
     service: ServiceId

@@ -23,6 +23,7 @@ from controlplane.desired.entities import (
     Ternary,
 )
 from controlplane.desired.symbols import Value
+from controlplane.p4rt import wire
 from controlplane.p4rt.allocate import Allocator, Slot, Space, group_space, member_space, value_space
 from p4base import bytestring
 from p4base.lookup import P4InfoIndex, UnknownNameError
@@ -40,17 +41,61 @@ class WireEntity(msgspec.Struct, frozen=True, gc=False):
         key: what makes it the same entity, as bytes; equal keys, same entity.
         body: the canonical message, serialized; equal bodies, nothing to write.
         container: the id of its table or action profile.
-        message: the message itself.
     """
 
     key: bytes
     body: bytes
     container: int
-    message: p4r.Entity
+
+    @property
+    def message(self) -> p4r.Entity:
+        """The message itself, made anew."""
+        return p4r.Entity.FromString(self.body)
+
+
+_FIELD_ID = wire.tag(p4r.FieldMatch.DESCRIPTOR, "field_id", wire.VARINT)
+_EXACT = wire.tag(p4r.FieldMatch.DESCRIPTOR, "exact", wire.DELIMITED)
+_TERNARY = wire.tag(p4r.FieldMatch.DESCRIPTOR, "ternary", wire.DELIMITED)
+_LPM = wire.tag(p4r.FieldMatch.DESCRIPTOR, "lpm", wire.DELIMITED)
+_RANGE = wire.tag(p4r.FieldMatch.DESCRIPTOR, "range", wire.DELIMITED)
+_EXACT_VALUE = wire.tag(p4r.FieldMatch.Exact.DESCRIPTOR, "value", wire.DELIMITED)
+_TERNARY_VALUE = wire.tag(p4r.FieldMatch.Ternary.DESCRIPTOR, "value", wire.DELIMITED)
+_TERNARY_MASK = wire.tag(p4r.FieldMatch.Ternary.DESCRIPTOR, "mask", wire.DELIMITED)
+_LPM_VALUE = wire.tag(p4r.FieldMatch.LPM.DESCRIPTOR, "value", wire.DELIMITED)
+_LPM_LENGTH = wire.tag(p4r.FieldMatch.LPM.DESCRIPTOR, "prefix_len", wire.VARINT)
+_RANGE_LOW = wire.tag(p4r.FieldMatch.Range.DESCRIPTOR, "low", wire.DELIMITED)
+_RANGE_HIGH = wire.tag(p4r.FieldMatch.Range.DESCRIPTOR, "high", wire.DELIMITED)
+
+_PARAM_ID = wire.tag(p4r.Action.Param.DESCRIPTOR, "param_id", wire.VARINT)
+_PARAM_VALUE = wire.tag(p4r.Action.Param.DESCRIPTOR, "value", wire.DELIMITED)
+_ACTION_ID = wire.tag(p4r.Action.DESCRIPTOR, "action_id", wire.VARINT)
+_PARAMS = wire.tag(p4r.Action.DESCRIPTOR, "params", wire.DELIMITED)
+_CALL = wire.tag(p4r.TableAction.DESCRIPTOR, "action", wire.DELIMITED)
+_GROUP_REFERENCE = wire.tag(p4r.TableAction.DESCRIPTOR, "action_profile_group_id", wire.VARINT)
+
+_TABLE_ENTRY = wire.tag(p4r.Entity.DESCRIPTOR, "table_entry", wire.DELIMITED)
+_TABLE_ID = wire.tag(p4r.TableEntry.DESCRIPTOR, "table_id", wire.VARINT)
+_MATCH = wire.tag(p4r.TableEntry.DESCRIPTOR, "match", wire.DELIMITED)
+_ACTION = wire.tag(p4r.TableEntry.DESCRIPTOR, "action", wire.DELIMITED)
+_PRIORITY = wire.tag(p4r.TableEntry.DESCRIPTOR, "priority", wire.VARINT)
+
+_MEMBER = wire.tag(p4r.Entity.DESCRIPTOR, "action_profile_member", wire.DELIMITED)
+_MEMBER_PROFILE = wire.tag(p4r.ActionProfileMember.DESCRIPTOR, "action_profile_id", wire.VARINT)
+_MEMBER_ID = wire.tag(p4r.ActionProfileMember.DESCRIPTOR, "member_id", wire.VARINT)
+_MEMBER_ACTION = wire.tag(p4r.ActionProfileMember.DESCRIPTOR, "action", wire.DELIMITED)
+
+_GROUP = wire.tag(p4r.Entity.DESCRIPTOR, "action_profile_group", wire.DELIMITED)
+_GROUP_PROFILE = wire.tag(p4r.ActionProfileGroup.DESCRIPTOR, "action_profile_id", wire.VARINT)
+_GROUP_ID = wire.tag(p4r.ActionProfileGroup.DESCRIPTOR, "group_id", wire.VARINT)
+_GROUP_MEMBERS = wire.tag(p4r.ActionProfileGroup.DESCRIPTOR, "members", wire.DELIMITED)
+_ITEM_ID = wire.tag(p4r.ActionProfileGroup.Member.DESCRIPTOR, "member_id", wire.VARINT)
+_ITEM_WEIGHT = wire.tag(p4r.ActionProfileGroup.Member.DESCRIPTOR, "weight", wire.VARINT)
 
 
 class _Field:
-    __slots__ = ("bitwidth", "id", "mask", "name", "spaces")
+    """A match field or an action parameter."""
+
+    __slots__ = ("bitwidth", "id", "mask", "match_head", "name", "param_head", "spaces")
 
     def __init__(self, id_: int, name: str, bitwidth: int) -> None:
         self.id = id_
@@ -58,6 +103,8 @@ class _Field:
         self.bitwidth = bitwidth
         self.mask = (1 << bitwidth) - 1
         self.spaces: dict[Space, None] = {}  # that its symbols' numbers have come from so far
+        self.match_head = _FIELD_ID + wire.varint(id_)
+        self.param_head = _PARAM_ID + wire.varint(id_) + _PARAM_VALUE
 
 
 class _Table:
@@ -69,6 +116,7 @@ class _Table:
         self.fields = {item.name: _Field(item.id, item.name, item.bitwidth) for item in table.match_fields}
         self.by_id = {field.id: field for field in self.fields.values()}
         self.actions = {ref.id for ref in table.action_refs}
+        self.head = _TABLE_ID + wire.varint(self.id)
         profile = index.action_profiles.get(table.implementation_id) if table.implementation_id else None
         self.profile = None if profile is None else profile.preamble.alias
 
@@ -79,6 +127,7 @@ class _Action:
         self.name = action.preamble.alias
         self.params = {item.name: _Field(item.id, item.name, item.bitwidth) for item in action.params}
         self.by_id = {field.id: field for field in self.params.values()}
+        self.head = _ACTION_ID + wire.varint(self.id)
 
 
 class Codec:
@@ -137,12 +186,9 @@ class Codec:
     def slots(self, entity: Entity) -> Iterator[Slot]:
         """Every symbol in the entity, with the space that its number comes from; repeated as it is."""
         match entity:
-            case TableEntry(table=name, match=match, action=action):
+            case TableEntry(table=name, match=match):
                 yield from self._match_slots(self._table(name), match)
-                if isinstance(action, ActionCall):
-                    yield from self._call_slots(action)
-                elif not isinstance(action.group, int):
-                    yield group_space(self._table(name).profile or ""), action.group
+                yield from self.action_slots(entity)
             case ActionProfileMember(action_profile=profile, member=member, action=call):
                 if not isinstance(member, int):
                     yield member_space(profile), member
@@ -177,49 +223,77 @@ class Codec:
                 field = self._param(action, param.name)
                 yield action.id, field.id, (value_space(param.value, field.bitwidth), param.value)
 
-    def match_slots(self, entry: TableEntry) -> Iterator[tuple[int, int, Slot]]:
-        """Table id, field id and slot of every symbol in the key."""
-        table = self._table(entry.table)
-        for match in entry.match:
-            if isinstance(match, Exact | Ternary) and not isinstance(match.value, int):
-                field = self._field(table, match.field)
-                yield table.id, field.id, (value_space(match.value, field.bitwidth), match.value)
+    def action_slots(self, entry: TableEntry) -> Iterator[Slot]:
+        """Every symbol in the entry's action."""
+        if isinstance(entry.action, ActionCall):
+            yield from self._call_slots(entry.action)
+        elif not isinstance(entry.action.group, int):
+            yield group_space(self._table(entry.table).profile or ""), entry.action.group
+
+    def numbers(self, message: p4r.Entity) -> Iterator[tuple[Space, int]]:
+        """Every number in a message that stands for a symbol, as far as fields that have held some tell, with its space."""
+        action = None
+        match message.WhichOneof("entity"):
+            case "table_entry":
+                table = self._table(message.table_entry.table_id)
+                for match in message.table_entry.match:
+                    for space in table.by_id[match.field_id].spaces if match.field_id in table.by_id else ():
+                        yield space, int.from_bytes(match.exact.value or match.ternary.value, "big")
+                action = message.table_entry.action.action
+                if message.table_entry.action.WhichOneof("type") == "action_profile_group_id" and table.profile:
+                    yield group_space(table.profile), message.table_entry.action.action_profile_group_id
+            case "action_profile_member":
+                alias = self._profile(message.action_profile_member.action_profile_id).preamble.alias
+                yield member_space(alias), message.action_profile_member.member_id
+                action = message.action_profile_member.action
+            case "action_profile_group":
+                alias = self._profile(message.action_profile_group.action_profile_id).preamble.alias
+                yield group_space(alias), message.action_profile_group.group_id
+                for member in message.action_profile_group.members:
+                    yield member_space(alias), member.member_id
+        if action is not None and action.action_id:
+            params = self._action(action.action_id).by_id
+            for param in action.params:
+                for space in params[param.param_id].spaces if param.param_id in params else ():
+                    yield space, int.from_bytes(param.value, "big")
 
     # -- encoding
 
-    def encode(self, entity: Entity) -> WireEntity:
-        """The entity as a message; symbols without a number get one.
+    def encode(self, entity: Entity, slots: list[Slot] | None = None) -> WireEntity:
+        """The entity as a message; symbols without a number get one. Its symbols are added to `slots`, repeated as they are.
 
         Raises:
             PipelineMismatchError: the P4Info has no such table, field, action or parameter, or a value does not fit.
             SpaceFullError: there is no number left for a symbol.
         """
-        message = p4r.Entity()
         match entity:
             case TableEntry():
                 table = self._table(entity.table)
-                self._encode_key(message.table_entry, table, entity)
-                key = entry_key(message.table_entry)
-                self._encode_table_action(message.table_entry.action, table, entity.action)
-                container = table.id
+                head = self._encode_match(table, entity, slots)
+                priority = _PRIORITY + wire.varint(entity.priority) if entity.priority else b""
+                action = wire.delimited(_ACTION, self._encode_table_action(table, entity.action, slots))
+                body = wire.delimited(_TABLE_ENTRY, head + action + priority)
+                return WireEntity(b"T" + head + priority, body, table.id)
             case ActionProfileMember(action_profile=name, member=member, action=call):
                 container = self._profile(name).preamble.id
-                target = message.action_profile_member
-                target.action_profile_id = container
-                target.member_id = self._number(member_space(name), member)
-                self._encode_call(target.action, call)
-                key = member_key(container, target.member_id)
+                number = self._number(member_space(name), member, slots)
+                head = _MEMBER_PROFILE + wire.varint(container) + (_MEMBER_ID + wire.varint(number) if number else b"")
+                action = wire.delimited(_MEMBER_ACTION, self._encode_call(self._action(call.action), call, slots))
+                return WireEntity(member_key(container, number), wire.delimited(_MEMBER, head + action), container)
             case ActionProfileGroup(action_profile=name, group=group, members=members):
                 container = self._profile(name).preamble.id
-                into = message.action_profile_group
-                into.action_profile_id = container
-                into.group_id = self._number(group_space(name), group)
+                number = self._number(group_space(name), group, slots)
+                head = _GROUP_PROFILE + wire.varint(container) + (_GROUP_ID + wire.varint(number) if number else b"")
                 space = member_space(name)
-                numbered = sorted((self._number(space, item.member), item.weight) for item in members)
-                for member_id, weight in numbered:
-                    into.members.add(member_id=member_id, weight=weight)
-                key = group_key(container, into.group_id)
-        return WireEntity(key, message.SerializeToString(deterministic=True), container, message)
+                numbered = sorted((self._number(space, item.member, slots), item.weight) for item in members)
+                parts = b"".join(
+                    wire.delimited(
+                        _GROUP_MEMBERS,
+                        (_ITEM_ID + wire.varint(member_id) if member_id else b"") + _ITEM_WEIGHT + wire.varint(weight),
+                    )
+                    for member_id, weight in numbered
+                )
+                return WireEntity(group_key(container, number), wire.delimited(_GROUP, head + parts), container)
 
     def peek(self, entity: Entity) -> WireEntity | None:
         """`encode`, but that no numbers are given out: None for what has none yet, or does not fit the P4Info."""
@@ -234,76 +308,86 @@ class Codec:
         """The `WireEntity.key` of an entity."""
         match entity:
             case TableEntry():
-                message = p4r.TableEntry()
-                self._encode_key(message, self._table(entity.table), entity)
-                return entry_key(message)
+                head = self._encode_match(self._table(entity.table), entity, None)
+                return b"T" + head + (_PRIORITY + wire.varint(entity.priority) if entity.priority else b"")
             case ActionProfileMember(action_profile=name, member=member):
-                return member_key(self._profile(name).preamble.id, self._number(member_space(name), member))
+                return member_key(self._profile(name).preamble.id, self._number(member_space(name), member, None))
             case ActionProfileGroup(action_profile=name, group=group):
-                return group_key(self._profile(name).preamble.id, self._number(group_space(name), group))
+                return group_key(self._profile(name).preamble.id, self._number(group_space(name), group, None))
 
-    def _number(self, space: Space, value: Value) -> int:
-        return value if isinstance(value, int) else self.allocator.number(space, value)
+    def _number(self, space: Space, value: Value, slots: list[Slot] | None) -> int:
+        if isinstance(value, int):
+            return value
+        if slots is not None:
+            slots.append((space, value))
+        return self.allocator.number(space, value)
 
-    def _value(self, field: _Field, value: Value, owner: str) -> int:
+    def _value(self, field: _Field, value: Value, owner: str, slots: list[Slot] | None) -> int:
         if not isinstance(value, int):
             space = value_space(value, field.bitwidth)
             field.spaces[space] = None
-            return self.allocator.number(space, value)
+            return self._number(space, value, slots)
         if not 0 <= value <= field.mask:
             raise PipelineMismatchError(f"{owner}.{field.name}: {value:#x} does not fit in {field.bitwidth} bits")
         return value
 
-    def _encode_key(self, into: p4r.TableEntry, table: _Table, entry: TableEntry) -> None:
-        into.table_id = table.id
-        into.priority = entry.priority
-        located = sorted(
-            ((self._field(table, match.field), match) for match in entry.match), key=lambda pair: pair[0].id
-        )
-        for field, match in located:
+    def _encode_match(self, table: _Table, entry: TableEntry, slots: list[Slot] | None) -> bytes:
+        """The table's id and the match fields: a TableEntry as far as its action."""
+        found: list[tuple[int, bytes]] = []
+        for match in entry.match:
+            field = self._field(table, match.field)
             match match:
                 case Exact(value=value):
-                    item = into.match.add(field_id=field.id)
-                    item.exact.value = bytestring.encode(self._value(field, value, table.name))
-                case Lpm(value=number, prefix_length=length):
-                    if length:  # a prefix of no bits is said by leaving it out
-                        item = into.match.add(field_id=field.id)
-                        item.lpm.value = bytestring.encode(self._value(field, number, table.name))
-                        item.lpm.prefix_len = length
+                    data = bytestring.encode(self._value(field, value, table.name, slots))
+                    part = wire.nested(_EXACT, _EXACT_VALUE, data)
+                case Lpm(value=value, prefix_length=length):
+                    if not length:
+                        continue  # a prefix of no bits is said by leaving it out
+                    data = bytestring.encode(self._value(field, value, table.name, slots))
+                    length_part = _LPM_LENGTH + wire.varint(length)
+                    part = wire.delimited(_LPM, wire.delimited(_LPM_VALUE, data) + length_part)
                 case Ternary(value=value, mask=mask):
                     whole = mask is None or not isinstance(value, int)
                     bits = field.mask if whole or mask is None else mask & field.mask
-                    if bits:
-                        item = into.match.add(field_id=field.id)
-                        item.ternary.value = bytestring.encode(self._value(field, value, table.name) & bits)
-                        item.ternary.mask = bytestring.encode(bits)
+                    if not bits:
+                        continue
+                    data = bytestring.encode(self._value(field, value, table.name, slots) & bits)
+                    mask_part = wire.delimited(_TERNARY_MASK, bytestring.encode(bits))
+                    part = wire.delimited(_TERNARY, wire.delimited(_TERNARY_VALUE, data) + mask_part)
                 case Range(low=low, high=high):
-                    if (low, high) != (0, field.mask):
-                        item = into.match.add(field_id=field.id)
-                        item.range.low = bytestring.encode(self._value(field, low, table.name))
-                        item.range.high = bytestring.encode(self._value(field, high, table.name))
+                    if (low, high) == (0, field.mask):
+                        continue
+                    low_part = bytestring.encode(self._value(field, low, table.name, slots))
+                    high_part = bytestring.encode(self._value(field, high, table.name, slots))
+                    ends = wire.delimited(_RANGE_LOW, low_part) + wire.delimited(_RANGE_HIGH, high_part)
+                    part = wire.delimited(_RANGE, ends)
+            found.append((field.id, wire.delimited(_MATCH, field.match_head + part)))
+        found.sort()
+        return table.head + b"".join([part for _, part in found])
 
-    def _encode_table_action(self, into: p4r.TableAction, table: _Table, action: TableAction) -> None:
+    def _encode_table_action(self, table: _Table, action: TableAction, slots: list[Slot] | None) -> bytes:
+        """A TableAction."""
         if isinstance(action, GroupReference):
             if table.profile is None:
                 raise PipelineMismatchError(f"table {table.name} has no action selector in the P4Info")
-            into.action_profile_group_id = self._number(group_space(table.profile), action.group)
-            return
-        if self._action(action.action).id not in table.actions:
+            return _GROUP_REFERENCE + wire.varint(self._number(group_space(table.profile), action.group, slots))
+        found = self._action(action.action)
+        if found.id not in table.actions:
             raise PipelineMismatchError(f"table {table.name} has no action {action.action} in the P4Info")
-        self._encode_call(into.action, action)
+        return wire.delimited(_CALL, self._encode_call(found, action, slots))
 
-    def _encode_call(self, into: p4r.Action, call: ActionCall) -> None:
-        action = self._action(call.action)
-        into.action_id = action.id
+    def _encode_call(self, action: _Action, call: ActionCall, slots: list[Slot] | None) -> bytes:
+        """An Action."""
         if len(call.params) != len(action.params):
             wanted = ", ".join(action.params) or "none"
             raise PipelineMismatchError(f"action {action.name} takes the parameters {wanted} in the P4Info")
-        located = sorted(
-            ((self._param(action, param.name), param) for param in call.params), key=lambda pair: pair[0].id
-        )
-        for field, param in located:
-            into.params.add(param_id=field.id, value=bytestring.encode(self._value(field, param.value, action.name)))
+        found: list[tuple[int, bytes]] = []
+        for param in call.params:
+            field = self._param(action, param.name)
+            data = bytestring.encode(self._value(field, param.value, action.name, slots))
+            found.append((field.id, wire.nested(_PARAMS, field.param_head, data)))
+        found.sort()
+        return action.head + b"".join([part for _, part in found])
 
     # -- decoding
 
@@ -333,14 +417,14 @@ class Codec:
                 _copy_action(entry.action.action, source.action.action)
             else:
                 entry.action.CopyFrom(source.action)
-            return WireEntity(key, clean.SerializeToString(deterministic=True), entry.table_id, clean)
+            return WireEntity(key, clean.SerializeToString(deterministic=True), entry.table_id)
         if kind == "action_profile_member":
             member = message.action_profile_member
             clean.action_profile_member.action_profile_id = member.action_profile_id
             clean.action_profile_member.member_id = member.member_id
             _copy_action(clean.action_profile_member.action, member.action)
             key = member_key(member.action_profile_id, member.member_id)
-            return WireEntity(key, clean.SerializeToString(deterministic=True), member.action_profile_id, clean)
+            return WireEntity(key, clean.SerializeToString(deterministic=True), member.action_profile_id)
         if kind == "action_profile_group":
             group = message.action_profile_group
             clean.action_profile_group.action_profile_id = group.action_profile_id
@@ -348,7 +432,7 @@ class Codec:
             for item in sorted(group.members, key=lambda item: (item.member_id, item.weight)):
                 clean.action_profile_group.members.add(member_id=item.member_id, weight=item.weight)
             key = group_key(group.action_profile_id, group.group_id)
-            return WireEntity(key, clean.SerializeToString(deterministic=True), group.action_profile_id, clean)
+            return WireEntity(key, clean.SerializeToString(deterministic=True), group.action_profile_id)
         return None
 
     def decode(self, message: p4r.Entity) -> Entity:

@@ -14,7 +14,9 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 import msgspec
+from google.protobuf.message import DecodeError
 
+from controlplane.p4rt import wire
 from p4base.messages import p4r
 from p4base.rpc import p4r_grpc
 
@@ -26,6 +28,15 @@ _CHANNEL_OPTIONS = (
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 60.0
 _BEAT_SECONDS = 5.0
+
+SERVICE = p4r.DESCRIPTOR.services_by_name["P4Runtime"].full_name
+_ENTITIES = p4r.ReadResponse.DESCRIPTOR.fields_by_name["entities"].number
+
+
+def as_it_is(data: bytes) -> bytes:
+    """The serializer, and deserializer, of what is bytes already."""
+    return data
+
 
 C = TypeVar("C", bound="Connection")
 
@@ -83,6 +94,9 @@ class Connection:
     async def _open(self) -> None:
         self._channel = self._open_channel()
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+        self._read_bytes = self._channel.unary_stream(  # the stub would make messages of the answers
+            f"/{SERVICE}/Read", request_serializer=p4r.ReadRequest.SerializeToString, response_deserializer=as_it_is
+        )
         try:
             await asyncio.wait_for(self._channel.channel_ready(), CONNECT_SECONDS)
         except TimeoutError:
@@ -167,20 +181,27 @@ class Connection:
 
     async def read(self, *entities: p4r.Entity) -> AsyncIterator[p4r.Entity]:
         """What the switch has that these (as the specification's wildcards) ask for; nothing is no error. Raises SessionError."""
+        async for data in self.read_bytes(*entities):
+            yield p4r.Entity.FromString(data)
+
+    async def read_bytes(self, *entities: p4r.Entity) -> AsyncIterator[bytes]:
+        """The same, each entity as it came over the wire. Raises SessionError."""
         self._check()
         request = p4r.ReadRequest(device_id=self._target.device_id, entities=entities)
         try:
-            async for response in self._stub.Read(request, timeout=10 * CALL_SECONDS):
-                for entity in response.entities:
-                    yield entity
+            async for response in self._read_bytes(request, timeout=10 * CALL_SECONDS):
+                for data in wire.split(response, _ENTITIES):
+                    yield data
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return
             raise self._failed("the switch cannot be read", error) from None
+        except (wire.WireError, DecodeError) as error:
+            raise SessionError(f"the switch answers a Read with what is no ReadResponse: {error}") from None
 
-    def read_all(self) -> AsyncIterator[p4r.Entity]:
-        """Every table entry, member and group. Raises SessionError."""
-        return self.read(*everything())
+    def read_all(self) -> AsyncIterator[bytes]:
+        """Every table entry, member and group, as it came over the wire. Raises SessionError."""
+        return self.read_bytes(*everything())
 
 
 def everything() -> Iterable[p4r.Entity]:

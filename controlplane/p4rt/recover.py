@@ -1,63 +1,110 @@
 """After a restart: which numbers the entries already in the switch were given.
 
-What the derivation wants and what the switch holds are laid side by side. An entry whose key is plain addresses and ports is found
-again, and tells the number in its action; with that number the key of the next entry is known, and so on: frontend → service id →
-endpoint entry → group id. A number counts only if it is one its symbol could have been given (`allocate`); anything else is
-left to be replaced, under new numbers, so that no entry changes its meaning on the way.
+What the derivation wants has been encoded with the numbers that its symbols have or would be given first. Whatever of that the switch
+holds to the byte needs no second look; usually that is everything. If something differs, what is wanted and what the
+switch holds are laid side by side here. An entry whose key is plain addresses and ports is found again, and tells the number in
+its action; with that number the key of the next entry is known, and so on: frontend → service id → endpoint entry → group id.
+A number counts only if it is one its symbol could have been given (`allocate`); anything else is left to be replaced, under new
+numbers, so that no entry changes its meaning on the way.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from controlplane.desired.entities import ActionCall, ActionProfileMember, Entity, TableEntry
-from controlplane.p4rt.allocate import Allocator, Slot, Space, group_space, member_space
+from controlplane.p4rt.allocate import Allocator, Slot, group_space, member_space
 from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity
 from p4base import bytestring
+from p4base.messages import p4r
 
 
-def recover(desired: Iterable[Entity], installed: Mapping[bytes, WireEntity], codec: Codec) -> Iterator[None]:
-    """Give the allocator the numbers that the switch has already; every other number found there is kept out of use.
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """An entity of the ledger, encoded with the numbers of the moment."""
 
-    To be run to its end; it yields now and then, so that a caller on an event loop can look after other things. What does
-    not fit the P4Info is passed over here and reported when it is encoded.
+    wire: WireEntity
+    entity: Entity
+
+
+class Recovered(msgspec.Struct):
+    """Filled in by `recover`: whether some symbol has another number than what is wanted was encoded with."""
+
+    is_renumbered: bool = False
+
+
+def recover(
+    wanted: Sequence[Wanted],
+    installed: Mapping[bytes, WireEntity],
+    others: Mapping[bytes, WireEntity],
+    codec: Codec,
+    result: Recovered,
+) -> Iterator[None]:
+    """Give the codec a new allocator, with the numbers that the switch has already; every other number in it is kept out of use.
+
+    To be run to its end; it yields now and then, so that a caller on an event loop can look after other things.
+
+    Args:
+        wanted: everything, encoded with the numbers of `codec.allocator`.
+        installed: everything in the switch, by key.
+        others: of it, what is not wanted to the byte.
     """
-    codec.allocator.clear()
-    symbolic: list[TableEntry] = []
-    members: list[ActionProfileMember] = []
-    carriers: dict[tuple[str, int, int], set[Space]] = {}
-    for entity in desired:
+    before, codec.allocator = codec.allocator, Allocator()
+    codec.allocator.take_uses(before)
+    yield from _adopt_entries(wanted, installed, codec, before)
+    yield from _adopt_members(wanted, installed, others, codec, before)
+    yield from _reserve(others, codec)
+    for space, symbol, number in before:  # what the switch does not tell keeps its number, if nothing there has it
+        if codec.allocator.peek(space, symbol) is None and codec.allocator.is_free(space, number):
+            codec.allocator.keep(space, symbol, number)
+        result.is_renumbered |= codec.allocator.peek(space, symbol) != number
         yield
-        try:
-            slots = list(codec.slots(entity))
-            _note_carriers(entity, codec, carriers)
-        except PipelineMismatchError:
-            continue
-        if isinstance(entity, TableEntry) and slots:
-            symbolic.append(entity)
-        elif isinstance(entity, ActionProfileMember):
-            members.append(entity)
+
+
+def _is_there(item: Wanted, installed: Mapping[bytes, WireEntity]) -> bool:
+    found = installed.get(item.wire.key)
+    return found is not None and found.body == item.wire.body
+
+
+def _keep(slots: Iterator[Slot], codec: Codec, before: Allocator) -> None:
+    """What was encoded with these numbers is there to the byte."""
+    for space, symbol in slots:
+        number = before.peek(space, symbol)
+        if number is not None:
+            codec.allocator.keep(space, symbol, number)
+
+
+def _adopt_entries(
+    wanted: Sequence[Wanted], installed: Mapping[bytes, WireEntity], codec: Codec, before: Allocator
+) -> Iterator[None]:
+    pending: list[tuple[Wanted, TableEntry]] = []
+    for item in wanted:
+        if isinstance(item.entity, TableEntry) and any(True for _ in codec.action_slots(item.entity)):
+            pending.append((item, item.entity))
+        yield
     while True:
-        waiting: list[TableEntry] = []
-        for entry in symbolic:
-            if not codec.key_is_known(entry):
-                waiting.append(entry)
-                continue
-            with contextlib.suppress(PipelineMismatchError):
-                found = installed.get(codec.encode_key(entry))
-                if found is not None:
-                    _adopt_entry(entry, found, codec)
+        waiting: list[tuple[Wanted, TableEntry]] = []
+        for item, entry in pending:
             yield
-        if len(waiting) in (0, len(symbolic)):
-            break
-        symbolic = waiting
-    yield from _adopt_members(members, installed, codec)
-    yield from _reserve(installed, carriers, codec, codec.allocator)
+            if not codec.key_is_known(entry):
+                waiting.append((item, entry))
+                continue
+            found = installed.get(codec.encode_key(entry))
+            if found is None:
+                continue
+            if found.body == item.wire.body:
+                _keep(codec.action_slots(entry), codec, before)
+            else:
+                with contextlib.suppress(PipelineMismatchError):
+                    _adopt_entry(entry, found.message.table_entry.action, codec)
+        if len(waiting) in (0, len(pending)):
+            return
+        pending = waiting
 
 
-def _adopt_entry(entry: TableEntry, found: WireEntity, codec: Codec) -> None:
-    action = found.message.table_entry.action
+def _adopt_entry(entry: TableEntry, action: p4r.TableAction, codec: Codec) -> None:
     if isinstance(entry.action, ActionCall):
         if action.WhichOneof("type") == "action":
             values = {param.param_id: param.value for param in action.action.params}
@@ -74,25 +121,34 @@ _Plain = tuple[int, int, tuple[tuple[int, bytes], ...]]
 
 
 def _adopt_members(
-    members: list[ActionProfileMember], installed: Mapping[bytes, WireEntity], codec: Codec
+    wanted: Sequence[Wanted],
+    installed: Mapping[bytes, WireEntity],
+    others: Mapping[bytes, WireEntity],
+    codec: Codec,
+    before: Allocator,
 ) -> Iterator[None]:
     """A member is found again by its plain parameters; among equals, by which number could be its own."""
+    missing: list[ActionProfileMember] = []
+    for item in wanted:
+        yield
+        if isinstance(item.entity, ActionProfileMember) and not isinstance(item.entity.member, int):
+            if _is_there(item, installed):
+                _keep(codec.slots(item.entity), codec, before)
+            else:
+                missing.append(item.entity)
     hidden: dict[int, set[int]] = {}  # parameters that hold symbols, by action
-    for member in members:
+    for member in missing:
         for action_id, param_id, _ in codec.param_slots(member.action):
             hidden.setdefault(action_id, set()).add(param_id)
-    candidates: dict[_Plain, list[WireEntity]] = {}
-    for found in installed.values():
-        if found.message.WhichOneof("entity") == "action_profile_member":
-            action = found.message.action_profile_member.action
-            skipped = hidden.get(action.action_id, set())
-            plain = tuple((item.param_id, item.value) for item in action.params if item.param_id not in skipped)
-            candidates.setdefault((found.container, action.action_id, plain), []).append(found)
-    if not candidates:
-        return
-    for member in members:
-        if isinstance(member.member, int):
-            continue
+    candidates: dict[_Plain, list[p4r.ActionProfileMember]] = {}
+    for found in others.values() if missing else ():
+        if found.key.startswith(b"M"):
+            message = found.message.action_profile_member
+            skipped = hidden.get(message.action.action_id, set())
+            plain = tuple((item.param_id, item.value) for item in message.action.params if item.param_id not in skipped)
+            candidates.setdefault((found.container, message.action.action_id, plain), []).append(message)
+        yield
+    for member in missing if candidates else ():
         profile_id = codec.index.action_profiles[member.action_profile].preamble.id
         action_info = codec.index.actions[member.action.action]
         ids = {item.name: item.id for item in action_info.params}
@@ -104,13 +160,14 @@ def _adopt_members(
             )
         )
         slots = {param_id: slot for _, param_id, slot in codec.param_slots(member.action)}
-        for found in candidates.get((profile_id, action_info.preamble.id, plain), ()):
-            _adopt_member(member, found, slots, codec)
+        for message in candidates.get((profile_id, action_info.preamble.id, plain), ()):
+            _adopt_member(member, message, slots, codec)
         yield
 
 
-def _adopt_member(member: ActionProfileMember, found: WireEntity, slots: dict[int, Slot], codec: Codec) -> None:
-    message = found.message.action_profile_member
+def _adopt_member(
+    member: ActionProfileMember, message: p4r.ActionProfileMember, slots: dict[int, Slot], codec: Codec
+) -> None:
     space = member_space(member.action_profile)
     if isinstance(member.member, int) or not codec.allocator.adopt(space, member.member, message.member_id):
         return
@@ -120,43 +177,8 @@ def _adopt_member(member: ActionProfileMember, found: WireEntity, slots: dict[in
             codec.allocator.adopt(inner, symbol, values[param_id])
 
 
-def _note_carriers(entity: Entity, codec: Codec, carriers: dict[tuple[str, int, int], set[Space]]) -> None:
-    """Which fields and parameters hold which kind of number."""
-    if isinstance(entity, TableEntry):
-        for owner, item, (space, _) in codec.match_slots(entity):
-            carriers.setdefault(("match", owner, item), set()).add(space)
-        if isinstance(entity.action, ActionCall):
-            for owner, item, (space, _) in codec.param_slots(entity.action):
-                carriers.setdefault(("param", owner, item), set()).add(space)
-    elif isinstance(entity, ActionProfileMember):
-        for owner, item, (space, _) in codec.param_slots(entity.action):
-            carriers.setdefault(("param", owner, item), set()).add(space)
-
-
-def _reserve(
-    installed: Mapping[bytes, WireEntity],
-    carriers: Mapping[tuple[str, int, int], set[Space]],
-    codec: Codec,
-    allocator: Allocator,
-) -> Iterator[None]:
-    for found in installed.values():
+def _reserve(others: Mapping[bytes, WireEntity], codec: Codec) -> Iterator[None]:
+    for found in others.values():
         yield
-        message = found.message
-        action = None
-        match message.WhichOneof("entity"):
-            case "table_entry":
-                for match in message.table_entry.match:
-                    for space in carriers.get(("match", found.container, match.field_id), ()):
-                        allocator.reserve(space, int.from_bytes(match.exact.value or match.ternary.value, "big"))
-                action = message.table_entry.action.action
-            case "action_profile_member":
-                alias = codec.index.action_profiles[found.container].preamble.alias
-                allocator.reserve(member_space(alias), message.action_profile_member.member_id)
-                action = message.action_profile_member.action
-            case "action_profile_group":
-                alias = codec.index.action_profiles[found.container].preamble.alias
-                allocator.reserve(group_space(alias), message.action_profile_group.group_id)
-        if action is not None:
-            for param in action.params:
-                for space in carriers.get(("param", action.action_id, param.param_id), ()):
-                    allocator.reserve(space, int.from_bytes(param.value, "big"))
+        for space, number in codec.numbers(found.message):
+            codec.allocator.reserve(space, number)

@@ -16,7 +16,7 @@ HASH_KEY_TABLE = "hash_key_table"
 _WORD_BITS = 64
 
 
-def draw_secrets(index: P4InfoIndex) -> list[tuple[int, p4r.Entity]]:
+def draw_secrets(index: P4InfoIndex) -> list[tuple[int, bytes]]:
     """The update of the default entry that holds a new secret; none if the pipeline has no place for one."""
     table = index.tables.get(HASH_KEY_TABLE)
     if table is None or table.const_default_action_id:
@@ -30,4 +30,4 @@ def draw_secrets(index: P4InfoIndex) -> list[tuple[int, p4r.Entity]]:
     for param in action.params:
         bits = min(param.bitwidth, _WORD_BITS)
         call.params.add(param_id=param.id, value=bytestring.encode(secrets.randbits(bits)))
-    return [(int(p4r.Update.MODIFY), entity)]
+    return [(int(p4r.Update.MODIFY), entity.SerializeToString())]

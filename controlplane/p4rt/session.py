@@ -13,13 +13,21 @@ import grpc.aio
 import msgspec
 from google.protobuf.message import DecodeError
 
-from controlplane.p4rt import connection
+from controlplane.p4rt import connection, wire
 from controlplane.p4rt.connection import CALL_SECONDS, Connection, NotPrimaryError, SessionError, Target, Tls
 from p4base.messages import p4r, rpc_code, rpc_status
 
 __all__ = ["NotPrimaryError", "Refusal", "Session", "SessionError", "Target", "Tls"]
 
 log = logging.getLogger(__name__)
+
+_UPDATES = wire.tag(p4r.WriteRequest.DESCRIPTOR, "updates", wire.DELIMITED)
+_ENTITY = wire.tag(p4r.Update.DESCRIPTOR, "entity", wire.DELIMITED)
+_TYPES: dict[int, bytes] = {
+    int(kind): wire.tag(p4r.Update.DESCRIPTOR, "type", wire.VARINT) + wire.varint(kind)
+    for kind in p4r.Update.Type.values()
+    if kind
+}
 
 _TAKE_OVER_SECONDS = 0.5
 """How long a backup waits, after the primary has left, before it steps forward."""
@@ -53,6 +61,12 @@ class Session(Connection):
     async def _open(self) -> None:
         """Connect and ask to be primary."""
         await super()._open()
+        assert self._channel is not None
+        self._write_bytes = self._channel.unary_unary(
+            f"/{connection.SERVICE}/Write",
+            request_serializer=connection.as_it_is,
+            response_deserializer=p4r.WriteResponse.FromString,
+        )
         open_stream: Any = self._stub.StreamChannel  # without an iterator of requests, which the type stubs insist on
         self._stream = stream = open_stream()
         self._reader = asyncio.create_task(self._read_stream(stream), name="p4runtime-stream")
@@ -176,8 +190,8 @@ class Session(Connection):
         except grpc.aio.AioRpcError as error:
             raise self._failed("the switch refuses the pipeline", error) from None
 
-    async def write(self, updates: Sequence[tuple[int, p4r.Entity]]) -> list[Refusal | None]:
-        """Write one batch of (Update.Type, entity); for each, None or why it was refused.
+    async def write(self, updates: Sequence[tuple[int, bytes]]) -> list[Refusal | None]:
+        """Write one batch of (Update.Type, serialized Entity); for each, None or why it was refused.
 
         Raises:
             NotPrimaryError: nothing was written, or all of it may have been: read back before going on.
@@ -188,10 +202,10 @@ class Session(Connection):
             raise NotPrimaryError("not primary: nothing is written")
         request = p4r.WriteRequest(device_id=self._target.device_id)
         self._elect(request.election_id)
-        for kind, entity in updates:
-            request.updates.add(type=kind, entity=entity)
+        head = request.SerializeToString()
+        parts = [wire.delimited(_UPDATES, _TYPES[kind] + wire.delimited(_ENTITY, entity)) for kind, entity in updates]
         try:
-            await self._stub.Write(request, timeout=CALL_SECONDS)
+            await self._write_bytes(head + b"".join(parts), timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             refusals = _refusals(error, len(updates))
             if refusals is None:

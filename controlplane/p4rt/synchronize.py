@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from controlplane.desired.entities import Entity, EntityKey, describe
+from controlplane.desired.entities import ActionProfileGroup, Entity, EntityKey, GroupReference, TableEntry, describe
 from controlplane.desired.inputs import CONFIGURATION, Problem
 from controlplane.desired.ledger import Change, Ledger
-from controlplane.p4rt.allocate import Allocator, SpaceFullError
+from controlplane.p4rt.allocate import Allocator, Slot, SpaceFullError
 from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity, group_key, member_key
-from controlplane.p4rt.recover import recover
+from controlplane.p4rt.recover import Recovered, Wanted, recover
 from controlplane.p4rt.replacing import Replacing
 from controlplane.p4rt.sequence import Order, Update, UpdateType, sequence
 from controlplane.p4rt.session import Refusal, Session
@@ -49,8 +49,7 @@ class Synchronizer:
     """What is installed, what could not be, and how to get from there to what is wanted."""
 
     def __init__(self, index: P4InfoIndex, ledger: Ledger, batch_size: int, can_modify: bool = True) -> None:
-        self.allocator = Allocator()
-        self.codec = Codec(index, self.allocator)
+        self.codec = Codec(index, Allocator())
         self._index = index
         self._ledger = ledger
         self._order = Order(index)
@@ -67,6 +66,10 @@ class Synchronizer:
         self._retained = False
 
     # -- what people want to know
+
+    @property
+    def allocator(self) -> Allocator:
+        return self.codec.allocator
 
     @property
     def installed(self) -> int:
@@ -99,45 +102,84 @@ class Synchronizer:
 
     # -- whole
 
-    async def read_back(self, session: Session) -> dict[bytes, WireEntity]:
-        """Everything in the switch that is the controller's business."""
-        found: dict[bytes, WireEntity] = {}
-        async for entity in session.read_all():
-            wire = self.codec.canonical(entity)
-            if wire is not None:
-                found[wire.key] = wire
-        return found
-
     async def synchronize_all(self, session: Session) -> Written:
         """Read back, recover the numbers, and write whatever differs."""
-        installed = await self.read_back(session)
         self._failed.clear()
         self._stale.clear()
-        self._recount_uses()
-        await _paced(recover(self._ledger, installed, self.codec))
-        self._installed = {key: wire.body for key, wire in installed.items()}
+        self.allocator.forget_reserved()  # what is in the switch is about to be seen
+        wanted: dict[bytes, Wanted] = {}
+        await _paced(self._encode_all(wanted))
+        installed, others = await self._read_back(session, wanted)
+        recovered = Recovered()
+        if others:
+            await _paced(recover(list(wanted.values()), installed, others, self.codec, recovered))
+            if recovered.is_renumbered:
+                wanted.clear()
+                self._failed.clear()
+                await _paced(self._encode_all(wanted))
+        self._installed = {key: found.body for key, found in installed.items()}
+        self._counts = {}
+        for found in installed.values():
+            self._count(found, +1)
         if self._replacing is not None:
             self._replacing.start(installed.values())
-        self._counts = {}
-        for wire in installed.values():
-            self._count(wire, +1)
         updates: list[Update] = []
-        unwanted = dict(installed)
-        await _paced(self._compare_all(unwanted, updates))
-        updates += [Update(UpdateType.DELETE, wire, None) for wire in unwanted.values()]
+        unwanted = dict(installed if recovered.is_renumbered else others)
+        for item in wanted.values():
+            unwanted.pop(item.wire.key, None)
+            self._compare(item.wire, item.entity, updates)
+        updates += [Update(UpdateType.DELETE, found, None) for found in unwanted.values()]
+        del wanted, installed, others, unwanted
         written = await self._write(updates, session)
         if not self.has_failures:
             self.allocator.forget_reserved()
         return written
 
-    def _compare_all(self, unwanted: dict[bytes, WireEntity], updates: list[Update]) -> Iterator[None]:
-        """Compare the whole ledger; what is left in `unwanted` is nobody's."""
+    def _encode_all(self, wanted: dict[bytes, Wanted]) -> Iterator[None]:
+        """Encode the whole ledger into `wanted`, by body, and count anew what symbols it uses."""
+        self.allocator.forget_uses()
+        slots: list[Slot] = []
         for entity in self._ledger:
-            wanted = self._encode(entity)
-            if wanted is not None:
-                unwanted.pop(wanted.key, None)
-                self._compare(wanted, entity, updates)
+            slots.clear()
+            encoded = self._encode(entity, slots)
+            if encoded is not None:
+                wanted[encoded.body] = Wanted(encoded, entity)
+                for slot in slots:
+                    self.allocator.retain(slot)
+            else:
+                self._retain(entity, +1)
             yield
+        self.allocator.drop_unused()
+
+    async def _read_back(
+        self, session: Session, wanted: Mapping[bytes, Wanted]
+    ) -> tuple[dict[bytes, WireEntity], dict[bytes, WireEntity]]:
+        """Everything in the switch that is the controller's business, by key; and of it, what is not wanted to the byte.
+
+        A message is made only of what differs.
+        """
+        installed: dict[bytes, WireEntity] = {}
+        others: dict[bytes, WireEntity] = {}
+        number = 0
+        async for data in session.read_all():
+            item = wanted.get(data)
+            found: WireEntity | None
+            if item is not None:
+                found = item.wire
+            else:
+                found = self.codec.canonical(p4r.Entity.FromString(data))
+                if found is None:
+                    continue
+                item = wanted.get(found.body)
+                if item is not None:
+                    found = item.wire
+                else:
+                    others[found.key] = found
+            installed[found.key] = found
+            number += 1
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+        return installed, others
 
     # -- by change
 
@@ -170,9 +212,9 @@ class Synchronizer:
             self._stale.pop(update.wire.key, None)
         return await self._write(updates, session)
 
-    def _encode(self, entity: Entity) -> WireEntity | None:
+    def _encode(self, entity: Entity, slots: list[Slot] | None = None) -> WireEntity | None:
         try:
-            return self.codec.encode(entity)
+            return self.codec.encode(entity, slots)
         except (PipelineMismatchError, SpaceFullError) as error:
             self._failed[entity.key] = f"cannot be programmed: {error}"
             return None
@@ -195,12 +237,6 @@ class Synchronizer:
             updates.append(Update(UpdateType.DELETE, wire, None))
 
     # -- uses of numbers
-
-    def _recount_uses(self) -> None:
-        self.allocator = Allocator()
-        self.codec.allocator = self.allocator
-        for entity in self._ledger:
-            self._retain(entity, +1)
 
     def _count_uses(self, change: Change) -> None:
         if change.new is not None:
@@ -251,7 +287,7 @@ class Synchronizer:
             admitted = [update for update in batch if self._admit(update)]
             if not admitted:
                 continue
-            refusals = await session.write([(update.type, update.wire.message) for update in admitted])
+            refusals = await session.write([(update.type, update.wire.body) for update in admitted])
             written.batches += 1
             again: list[Update] = []
             for update, refusal in zip(admitted, refusals, strict=True):
@@ -259,7 +295,7 @@ class Synchronizer:
                 if other is not None:
                     again.append(other)
             if again:  # the switch had it, or had it not, against what was read back
-                refusals = await session.write([(update.type, update.wire.message) for update in again])
+                refusals = await session.write([(update.type, update.wire.body) for update in again])
                 written.batches += 1
                 for update, refusal in zip(again, refusals, strict=True):
                     self._settle(update, refusal, written, final=True)
@@ -276,7 +312,7 @@ class Synchronizer:
                 self._fail(update, f"{_DOES_NOT_FIT}: {self._name(container)} holds its {capacity} entries already")
                 return False
             self._count(update.wire, +1)  # taken back if it is refused
-        missing = self._missing_reference(update.wire.message)
+        missing = self._missing_reference(update)
         if missing:
             self._fail(update, missing)
             if update.type is UpdateType.INSERT:
@@ -284,7 +320,10 @@ class Synchronizer:
             return False
         return True
 
-    def _missing_reference(self, message: p4r.Entity) -> str:
+    def _missing_reference(self, update: Update) -> str:
+        if update.entity is not None and not _refers(update.entity):
+            return ""  # nearly always; kept cheap
+        message = update.wire.message
         match message.WhichOneof("entity"):
             case "action_profile_group":
                 group = message.action_profile_group
@@ -348,6 +387,13 @@ class Synchronizer:
         """Members and entries count towards their container's size; groups have none of their own."""
         if not wire.key.startswith(b"G"):
             self._counts[wire.container] = self._counts.get(wire.container, 0) + sign
+
+
+def _refers(entity: Entity) -> bool:
+    """Whether it names a member or a group."""
+    return isinstance(entity, ActionProfileGroup) or (
+        isinstance(entity, TableEntry) and isinstance(entity.action, GroupReference)
+    )
 
 
 async def _paced(work: Iterator[None]) -> None:

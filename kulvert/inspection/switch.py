@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -76,8 +76,7 @@ class Switch:
         """Every entry, member and group that a controller could have written."""
 
         async def collect() -> list[p4r.Entity]:
-            entities: AsyncIterator[p4r.Entity] = self._connection.read_all()
-            return [entity async for entity in entities]
+            return [p4r.Entity.FromString(data) async for data in self._connection.read_all()]
 
         for entity in self._run(collect()):
             wire = self.codec.canonical(entity)

@@ -33,6 +33,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.after_update: Callable[[], None] = lambda: None
         self.order: Callable[[list[p4r.Update]], None] = lambda updates: None  # a server may apply a batch in any order
         self.cut_after: int | None = None  # batches until the server breaks off, mid-sync
+        self.pads = True  # a server need not give byte strings back in the canonical form
         self.highest = 0
         self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
         self.primary = 0
@@ -224,9 +225,9 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         for entity in self.entities.values():
             copy = response.entities.add()
             copy.CopyFrom(entity)
-            for match in copy.table_entry.match if copy.HasField("table_entry") else ():
+            for match in copy.table_entry.match if self.pads and copy.HasField("table_entry") else ():
                 if match.HasField("exact"):
-                    match.exact.value = b"\0" + match.exact.value  # a server need not be canonical
+                    match.exact.value = b"\0" + match.exact.value
         yield response
 
 

@@ -96,6 +96,7 @@ def test_decoding_undoes_encoding_and_the_canonical_form_is_stable(entity: Entit
     again = codec().canonical(wire.message)
     assert again is not None and (again.key, again.body) == (wire.key, wire.body)
     assert codec().encode_key(entity) == wire.key
+    assert wire.message.SerializeToString(deterministic=True) == wire.body, "what protobuf itself makes of it"
 
 
 def test_what_a_server_may_add_is_taken_away() -> None:

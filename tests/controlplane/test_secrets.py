@@ -22,11 +22,12 @@ def _with_hash_key() -> p4i.P4Info:
 
 def test_every_pipeline_gets_a_secret_of_its_own() -> None:
     index = P4InfoIndex(_with_hash_key())
-    ((kind, one),), ((_, other),) = draw_secrets(index), draw_secrets(index)
+    ((kind, data),), ((_, other),) = draw_secrets(index), draw_secrets(index)
     assert kind == p4r.Update.MODIFY
+    one = p4r.Entity.FromString(data)
     assert one.table_entry.is_default_action and not one.table_entry.match
     assert [param.param_id for param in one.table_entry.action.action.params] == [1, 2]
-    assert one != other
+    assert data != other
 
 
 def test_no_secret_without_a_place_for_it() -> None:
