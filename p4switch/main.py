@@ -106,7 +106,7 @@ def serve(
     program = _read(options.program, "program") if options.program else None
     with ExitStack() as stack:
         try:
-            dataplane = (make_dataplane or _native_dataplane)(options)
+            dataplane = make_dataplane(options) if make_dataplane is not None else _native_dataplane(options, program)
             stack.callback(dataplane.close)
             # The address first: it is the cheapest to be refused, and nothing is answered before `start`.
             server = _p4runtime(options, dataplane) if options.grpc else None
@@ -151,14 +151,18 @@ def _p4runtime(options: SwitchOptions, dataplane: Dataplane) -> P4RuntimeServer:
         raise StartError(str(error)) from None
 
 
-def _native_dataplane(options: SwitchOptions) -> Dataplane:
+def _native_dataplane(options: SwitchOptions, program: bytes | None) -> Dataplane:
     from p4switch.native import NativeDataplane
+    from p4switch.native.programs import begin
 
+    # While the program is compiled, the rest is got ready.
+    begun = begin(program, traced=options.trace is not None) if program is not None else None
     return NativeDataplane(
         cpu_port=options.cpu_port,
         drop_port=options.drop_port,
         log=logging.getLogger("p4switch.program").info,
         workers=options.workers,
+        begun=begun,
     )
 
 

@@ -15,12 +15,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from p4switch.dataplane import DataplaneError, Status
 
@@ -29,6 +30,8 @@ RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g1", "-fPIC", "-fno-strict-aliasing", "-pthread")
 WARNINGS = ("-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-label")
 TIMEOUT_SECONDS = 300
+P = ParamSpec("P")
+T = TypeVar("T")
 _FULL = "No space left on device"
 
 
@@ -132,9 +135,9 @@ def build(wanted: Build) -> Path:
     return path
 
 
-def start_build(wanted: Build) -> Future[Path]:
-    """`build` in the background."""
-    return _builders().submit(build, wanted)
+def in_background(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Call what builds something while the caller goes on."""
+    return _builders().submit(function, *args, **kwargs)
 
 
 def cannot_write(directory: Path, error: OSError) -> DataplaneError:

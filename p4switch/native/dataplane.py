@@ -11,9 +11,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from p4switch.bmv2 import model
-from p4switch.bmv2.loader import load as load_program
-from p4switch.codegen.program import generate, register_stride
 from p4switch.dataplane import (
     PLAIN,
     Action,
@@ -32,9 +29,9 @@ from p4switch.dataplane import (
 )
 from p4switch.endpoints.registry import Endpoints, is_endpoint
 from p4switch.native import library as lib
-from p4switch.native.compiler import Build, build
-from p4switch.native.objects import Objects, ProfileInfo, TableInfo, kept_arrays
+from p4switch.native.objects import ProfileInfo, TableInfo, kept_arrays
 from p4switch.native.outside import Outside
+from p4switch.native.programs import Begun, Ready, make_ready, translate
 from p4switch.native.resources import Loaded, deliver, meter_state
 from p4switch.native.wire import PROTOTYPES
 
@@ -65,6 +62,7 @@ class NativeDataplane(Outside):
         drop_port: the `egress_spec` that drops.
         log: called with the program's log messages.
         workers: packet threads, if the program's state allows more than one (p4switch.codegen.state).
+        begun: a program that will be loaded, if it is being made ready already.
     """
 
     def __init__(
@@ -73,6 +71,7 @@ class NativeDataplane(Outside):
         drop_port: int = DROP_PORT,
         log: Callable[[str], None] | None = None,
         workers: int = 1,
+        begun: Begun | None = None,
     ) -> None:
         self._lib = lib.load_runtime(PROTOTYPES)
         self._cpu_port = cpu_port
@@ -86,6 +85,7 @@ class NativeDataplane(Outside):
         self._idle = threading.Condition(self._lock)
         self._users = 0  # packets on their way by hand, which need the switch but not a particular pipeline
         self._loaded: Loaded | None = None
+        self._begun = begun
         self._closed = False
         self._packet_in: PacketInHandler | None = None
         self._stopping = threading.Event()
@@ -99,23 +99,14 @@ class NativeDataplane(Outside):
 
     @classmethod
     def check(cls, bmv2_json: bytes) -> None:
-        cls._generate(bmv2_json)
-
-    @staticmethod
-    def _generate(bmv2_json: bytes, *, traced: bool = False) -> tuple[model.Program, str]:
-        """The program and its C."""
-        try:
-            program = load_program(bmv2_json)
-            return program, generate(program, traced=traced)
-        except RecursionError:
-            raise DataplaneError(Status.INVALID_ARGUMENT, "BMv2 JSON: an expression is nested too deeply") from None
+        translate(bmv2_json)
 
     def load(self, bmv2_json: bytes, keep: Collection[str] = ()) -> None:
         self._check_open()
-        program, text = self._generate(bmv2_json, traced=self._traced)
+        ready = self._make_ready(bmv2_json)
         with self._lock:
             self._check_open()
-            shared = lib.open_object(build(Build("pipeline", text=text)))
+            shared = lib.open_object(ready.path)
             descriptor = c.addressof(c.c_char.in_dll(shared, "kv_program"))
             problem = self._lib.kv_pipeline_check(descriptor)
             if problem:
@@ -125,9 +116,9 @@ class NativeDataplane(Outside):
                 raise DataplaneError(
                     Status.RESOURCE_EXHAUSTED, "not enough memory for the pipeline's registers and tables"
                 )
-            loaded = Loaded(bmv2_json, Objects(program), shared, pointer)
+            loaded = Loaded(bmv2_json, ready.objects, shared, pointer)
             try:
-                self._install(loaded, program)
+                self._install(loaded)
             except DataplaneError:
                 self._lib.kv_pipeline_free(pointer)
                 raise
@@ -135,44 +126,37 @@ class NativeDataplane(Outside):
             kept = [] if previous is None else kept_arrays(previous.objects, loaded.objects, keep)
             arrays = (lib.KeptArrayStruct * max(1, len(kept)))(*kept)
             code = self._lib.kv_switch_commit(self._sw, pointer, arrays, len(kept))
-            self._raise(code, "pipeline", program.name)
+            self._raise(code, "pipeline", loaded.objects.name)
             self._loaded = loaded
             if previous is not None:
                 _ctypes.dlclose(previous.shared._handle)
 
-    def _install(self, loaded: Loaded, program: model.Program) -> None:
+    def _install(self, loaded: Loaded) -> None:
         """Default actions and constant entries of the program."""
-        for table in program.tables():
-            info = loaded.objects.tables[table.name]
-            if table.default is not None:
-                name = program.actions[table.default.action_id].name
-                args = loaded.objects.pack_args(table.default)
-                target = lib.Target(_ACTION, info.actions[name], args)
-                status = self._lib.kv_switch_set_default(self._sw, loaded.pointer, info.number, c.byref(target), 1)
-                self._raise(status, "table", table.name)
-            for entry, match in zip(table.entries, info.const_matches(table), strict=True):
-                name = program.actions[entry.call.action_id].name
-                if name not in info.actions:
-                    raise DataplaneError(
-                        Status.INVALID_ARGUMENT,
-                        f"table {table.name!r}: an entry names {name!r}, which is not its action",
-                    )
-                target = lib.Target(_ACTION, info.actions[name], loaded.objects.pack_args(entry.call))
+        names = list(loaded.objects.tables)
+        for item in loaded.objects.description.installed:
+            target = c.byref(lib.Target(_ACTION, item.action, item.args))
+            match = item.match
+            if match is None:
+                status = self._lib.kv_switch_set_default(self._sw, loaded.pointer, item.table, target, 1)
+                self._raise(status, "table", names[item.table])
+            else:
                 status = self._lib.kv_switch_insert(
-                    self._sw,
-                    loaded.pointer,
-                    info.number,
-                    match.value,
-                    match.mask or None,
-                    match.priority,
-                    c.byref(target),
+                    self._sw, loaded.pointer, item.table, match.value, match.mask or None, match.priority, target
                 )
-                self._raise(status, "table", table.name, "constant entry")
-            self._lib.kv_switch_seal(loaded.pointer, info.number, table.immutable, table.default_const)
+                self._raise(status, "table", names[item.table], "constant entry")
+        for number, (immutable, default_const) in enumerate(loaded.objects.description.sealed):
+            self._lib.kv_switch_seal(loaded.pointer, number, immutable, default_const)
 
     def prepare(self, bmv2_json: bytes) -> None:
         """Compile a program without running it, so that `load` finds it ready."""
-        build(Build("pipeline", text=self._generate(bmv2_json, traced=self._traced)[1]))
+        make_ready(bmv2_json, traced=self._traced)
+
+    def _make_ready(self, bmv2_json: bytes) -> Ready:
+        begun, self._begun = self._begun, None
+        if begun is not None and (begun.config, begun.traced) == (bmv2_json, self._traced):
+            return begun.result.result()
+        return make_ready(bmv2_json, traced=self._traced)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -576,7 +560,7 @@ class NativeDataplane(Outside):
         with self._lock:
             loaded = self._pipeline()
             number, first, count = self._indexed("register", loaded.objects.registers, register, index)
-            stride = register_stride(loaded.objects.program.registers[register].width)
+            stride = loaded.objects.description.cells[register][1]
             cells = c.create_string_buffer(max(1, count * stride))
             self._lib.kv_switch_read_registers(self._sw, loaded.pointer, number, first, count, cells)
             raw = cells.raw
@@ -586,12 +570,12 @@ class NativeDataplane(Outside):
         with self._lock:
             loaded = self._pipeline()
             number, first, count = self._indexed("register", loaded.objects.registers, register, index)
-            width = loaded.objects.program.registers[register].width
+            width, stride = loaded.objects.description.cells[register]
             if not 0 <= value < 1 << width:
                 raise DataplaneError(
                     Status.INVALID_ARGUMENT, f"register {register!r}: {value:#x} does not fit in {width} bits"
                 )
-            cell = value.to_bytes(register_stride(width), "little")
+            cell = value.to_bytes(stride, "little")
             self._lib.kv_switch_write_registers(self._sw, loaded.pointer, number, first, count, cell)
 
     # -- packets

@@ -9,6 +9,8 @@ from pathlib import Path
 from p4switch.dataplane import DataplaneError, Status
 from p4switch.native.compiler import RUNTIME, Build, build
 
+RUNTIME_BUILD = Build("runtime", sorted(RUNTIME.glob("*.c")))
+
 U8P = c.POINTER(c.c_uint8)
 
 
@@ -173,7 +175,7 @@ def load_runtime(more: Mapping[str, tuple[object, tuple[object, ...]]]) -> c.CDL
     Args:
         more: result and arguments of functions beside those of this module.
     """
-    library = open_object(build(Build("runtime", sorted(RUNTIME.glob("*.c")))))
+    library = open_object(build(RUNTIME_BUILD))
     for name, (result, arguments) in (_PROTOTYPES | dict(more)).items():
         function = getattr(library, name)
         function.restype = result

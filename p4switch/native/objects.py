@@ -5,11 +5,8 @@ from __future__ import annotations
 import ctypes as c
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from p4switch.bmv2 import model
-from p4switch.codegen.algorithms import hashes_with_state
-from p4switch.codegen.program import value_set_bytes
-from p4switch.codegen.tables import action_names, action_of, profile_actions, table_kind
 from p4switch.dataplane import (
     Action,
     Attributes,
@@ -22,6 +19,9 @@ from p4switch.dataplane import (
     TableAction,
 )
 from p4switch.native.library import CounterStruct, KeptArrayStruct, MeterConfigStruct, Target
+
+if TYPE_CHECKING:
+    from p4switch.bmv2 import model
 
 _KINDS = {Action: 0, MemberRef: 1, GroupRef: 2}
 
@@ -40,10 +40,6 @@ def meter_struct(config: MeterConfig) -> MeterConfigStruct:
         (c.c_uint64 * 2)(config.cburst, peak),
         (c.c_int64 * 5)(*(min(round(value), _MAX_INT64) for value in written)),
     )
-
-
-def _arg_bytes(action: model.Action) -> int:
-    return sum((param.width + 7) // 8 for param in action.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +119,6 @@ class TableInfo:
         target.note_length = len(attributes.note)
         target.idle_timeout_ns = attributes.idle_timeout_ns
 
-    def const_match(self, entry: model.ConstEntry, priority: int) -> Match:
-        """The packed match of a constant entry."""
-        value = b"".join(
-            field.value.to_bytes((width + 7) // 8, "big") for field, width in zip(entry.match, self.widths, strict=True)
-        )
-        mask = b"".join(
-            field.mask.to_bytes((width + 7) // 8, "big") for field, width in zip(entry.match, self.widths, strict=True)
-        )
-        return Match(value, mask if self.masked else b"", priority if self.prioritised else 0)
-
-    def const_matches(self, table: model.Table) -> list[Match]:
-        """The matches of the constant entries. The JSON's lower number wins, P4Runtime's higher one."""
-        top = max((entry.priority for entry in table.entries), default=0) + 1
-        return [self.const_match(entry, top - entry.priority) for entry in table.entries]
-
 
 @dataclass(frozen=True, slots=True)
 class ProfileInfo:
@@ -163,70 +144,75 @@ class ProfileInfo:
         return self.action_names.index(action.name)
 
 
-class Objects:
-    """All objects of one program, by name."""
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What the program itself puts into a table: an entry, or with no match the default action. `args` are packed."""
 
-    def __init__(self, program: model.Program) -> None:
-        self.program = program
-        self.tables: dict[str, TableInfo] = {}
-        for number, table in enumerate(program.tables()):
-            self.tables[table.name] = _table_info(program, number, table)
-        self.profiles: dict[str, ProfileInfo] = {}
-        for number, profile in enumerate(program.profiles.values()):
-            names = profile_actions(program, profile.name)
-            sizes: dict[str, int] = {}
-            for table in program.tables():
-                for name in names:
-                    action = action_of(program, table, name)
-                    if table.profile == profile.name and action is not None:
-                        sizes[name] = _arg_bytes(action)
-            self.profiles[profile.name] = ProfileInfo(
-                profile.name, number, profile.size, profile.selector is not None, tuple(names), sizes
-            )
-        self.registers = {item.name: (number, item.size) for number, item in enumerate(program.registers.values())}
-        self.counters = {item.name: (number, item.size) for number, item in enumerate(program.counters.values())}
-        self.meters = {item.name: (number, item.size) for number, item in enumerate(program.meters.values())}
-        self.value_sets = {
-            name: (number, value_set_bytes(program, name)) for number, name in enumerate(program.value_sets)
-        }
-        self.digests = [item.name for item in program.digests.values()]
+    table: int
+    action: int
+    args: bytes
+    match: Match | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Everything about a program that running it takes beside its C; plain data, so that it can be kept.
+
+    Arrays have a number and a size; `shapes` say of a register, counter or meter what must be alike for another program to go on
+    with its cells. A register's cell has bits and bytes. Value sets have a number and the bytes of a member. `sealed` are the constancy of each table's
+    entries and default action.
+    """
+
+    name: str
+    tables: dict[str, TableInfo]
+    profiles: dict[str, ProfileInfo]
+    registers: dict[str, tuple[int, int]]
+    counters: dict[str, tuple[int, int]]
+    meters: dict[str, tuple[int, int]]
+    shapes: tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
+    cells: dict[str, tuple[int, int]]
+    value_sets: dict[str, tuple[int, int]]
+    digests: tuple[str, ...]
+    hashes: tuple[str, ...]
+    installed: tuple[Installed, ...]
+    sealed: tuple[tuple[bool, bool], ...]
+
+
+class Objects:
+    """All objects of one program, by name.
+
+    Args:
+        config: the program's JSON.
+        program: the JSON as it was read, if it was.
+    """
+
+    def __init__(self, config: bytes, description: Description, program: model.Program | None = None) -> None:
+        self._config = config
+        self._program = program
+        self.description = description
+        self.name = description.name
+        self.tables = description.tables
+        self.profiles = description.profiles
+        self.registers = description.registers
+        self.counters = description.counters
+        self.meters = description.meters
+        self.value_sets = description.value_sets
+        self.digests = description.digests
+
+    @property
+    def program(self) -> model.Program:
+        """The whole program. A program that was seen before is read when this is first asked for."""
+        if self._program is None:
+            from p4switch.bmv2.loader import load
+
+            self._program = load(self._config)
+        return self._program
 
     def hash_number(self, calculation: str) -> int:
         """The number in C of a calculation's hash, which has parameters."""
-        numbers = [item.key for item in hashes_with_state(self.program)]
-        if calculation not in numbers:
+        if calculation not in self.description.hashes:
             raise DataplaneError(Status.NOT_FOUND, f"there is no calculation {calculation!r} with parameters")
-        return numbers.index(calculation)
-
-    def pack_args(self, call: model.ActionCallSpec) -> bytes:
-        """The packed arguments of an action with constant arguments."""
-        params = self.program.actions[call.action_id].params
-        return b"".join(
-            value.to_bytes((param.width + 7) // 8, "big") for value, param in zip(call.args, params, strict=True)
-        )
-
-
-def _table_info(program: model.Program, number: int, table: model.Table) -> TableInfo:
-    names = action_names(program, table)
-    sizes = {name: _arg_bytes(action) for name in names if (action := action_of(program, table, name)) is not None}
-    kind = table_kind(table)
-    return TableInfo(
-        name=table.name,
-        number=number,
-        size=table.size,
-        key_bytes=sum((field.width + 7) // 8 for field in table.key),
-        masked=bool(table.key) and kind is not model.MatchKind.EXACT,
-        prioritised=bool(table.key) and kind in (model.MatchKind.TERNARY, model.MatchKind.RANGE),
-        counters=table.with_counters,
-        meter=table.meter is not None,
-        timeouts=table.support_timeout,
-        immutable=table.immutable,
-        profile=table.profile,
-        actions={name: index for index, name in enumerate(names)},
-        action_names=tuple(names),
-        arg_bytes=sizes,
-        widths=tuple(field.width for field in table.key),
-    )
+        return self.description.hashes.index(calculation)
 
 
 def kept_arrays(old: Objects, new: Objects, names: Collection[str]) -> list[KeptArrayStruct]:
@@ -236,33 +222,16 @@ def kept_arrays(old: Objects, new: Objects, names: Collection[str]) -> list[Kept
         DataplaneError: INVALID_ARGUMENT; they do not.
     """
     kept = []
+    before, after = ((item.registers, item.counters, item.meters) for item in (old, new))
     for name in names:
-        for kind, (before, after, shape) in enumerate(
-            (
-                (old.registers, new.registers, _register_shape),
-                (old.counters, new.counters, _counter_shape),
-                (old.meters, new.meters, _meter_shape),
-            )
+        for kind, (old_shapes, new_shapes) in enumerate(
+            zip(old.description.shapes, new.description.shapes, strict=True)
         ):
-            if name in before and name in after and shape(old, name) == shape(new, name):
-                kept.append(KeptArrayStruct(kind, before[name][0], after[name][0]))
+            if name in old_shapes and old_shapes[name] == new_shapes.get(name):
+                kept.append(KeptArrayStruct(kind, before[kind][name][0], after[kind][name][0]))
                 break
         else:
             raise DataplaneError(
                 Status.INVALID_ARGUMENT, f"{name!r} is not an array of the same shape in both programs"
             )
     return kept
-
-
-def _register_shape(objects: Objects, name: str) -> tuple[int, ...]:
-    register = objects.program.registers[name]
-    return register.size, register.width
-
-
-def _counter_shape(objects: Objects, name: str) -> tuple[int, ...]:
-    return (objects.program.counters[name].size,)
-
-
-def _meter_shape(objects: Objects, name: str) -> tuple[int, ...]:
-    meter = objects.program.meters[name]
-    return meter.size, meter.rates, meter.per_byte, meter.table is None

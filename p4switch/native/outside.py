@@ -7,21 +7,24 @@ import ctypes as c
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from p4switch.dataplane import DataplaneError, Status
 from p4switch.endpoints.registry import Endpoints
 from p4switch.native import library as lib
 from p4switch.native.objects import Objects
 from p4switch.native.resources import deliver
-from p4switch.native.trace import PacketTrace, TraceDecoder
 from p4switch.native.wire import Wire
+
+if TYPE_CHECKING:
+    from p4switch.native.trace import PacketTrace, TraceDecoder
 
 TapHandler = Callable[[int, bytes, bool], None]
 """Called with a port, a frame, and whether it leaves."""
 
 _TAP_OUT = 1 << 31
 
-TraceHandler = Callable[[PacketTrace], None]
+TraceHandler = Callable[["PacketTrace"], None]
 """Called with what happened to a packet and its copies."""
 
 
@@ -127,6 +130,8 @@ class Outside(Wire):
         self._start("traces", lambda: self._deliver_traces(handler))
 
     def _deliver_traces(self, handler: TraceHandler) -> None:
+        from p4switch.native.trace import TraceDecoder
+
         data, length = lib.U8P(), c.c_uint32()
         decoder: TraceDecoder | None = None
         while (code := self._lib.kv_switch_next_trace(self._sw, 1000, c.byref(data), c.byref(length))) >= 0:
@@ -168,7 +173,7 @@ class Outside(Wire):
                     self._sw, loaded.pointer, profile.number, c.byref(members), c.byref(groups)
                 )
                 profiles[profile.name] = (members.value, groups.value, profile.size)
-            return Occupancy(loaded.objects.program.name, loaded.config, tables, profiles)
+            return Occupancy(loaded.objects.name, loaded.config, tables, profiles)
 
     def drops(self) -> dict[str, int]:
         """Packets dropped since the start, by reason."""

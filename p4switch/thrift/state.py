@@ -129,11 +129,13 @@ class SwitchState:
         objects = self.dataplane.objects
         if self._program is None or self._program.objects is not objects:
             state = ProgramState(objects)
-            for table in objects.program.tables():
-                handles = state.handles[table.name] = Handles()
-                for match in objects.tables[table.name].const_matches(table):
-                    handles.add(match)
-            for name in objects.program.value_sets:
+            for name in objects.tables:
+                state.handles[name] = Handles()
+            names = list(objects.tables)
+            for item in objects.description.installed:
+                if item.match is not None:
+                    state.handles[names[item.table]].add(item.match)
+            for name in objects.value_sets:
                 state.value_sets[name] = []
             self._program = state
         return self._program

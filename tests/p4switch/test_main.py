@@ -176,7 +176,7 @@ _SCRIPT = """
 import sys
 import p4switch.main as main
 from p4switch.service.memory import MemoryDataplane
-main._native_dataplane = lambda options: MemoryDataplane()
+main._native_dataplane = lambda *_: MemoryDataplane()
 sys.exit(main.run(sys.argv[1:]))
 """
 
