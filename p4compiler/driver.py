@@ -118,6 +118,10 @@ class _Compilation:
             checked = check_program(tree, diagnostics)
         if checked.main is None:
             self._write_empty_p4info()
+        with self._in("following the data"):
+            from p4compiler.dataflow.warn import warn_of_data_flow
+
+            warn_of_data_flow(checked, diagnostics)
         self._phase = "lowering"
         from p4compiler.lowering.program import lower_program
 

@@ -11,12 +11,16 @@ from p4compiler.types.scope import describe
 
 def declarations_of(items: Iterable[ast.Node | None]) -> Iterator[ast.Declaration]:
     """All declarations in the order of the text, those inside of others and of statements too."""
+    return (item for item in _nodes_of(items) if isinstance(item, ast.Declaration))
+
+
+def _nodes_of(items: Iterable[ast.Node | None]) -> Iterator[ast.Node]:
+    """All declarations and statements in the order of the text."""
     # A stack and no recursion: `else if` chains are as deep as they are long.
     waiting = [item for item in items if item is not None][::-1]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, ast.Declaration):
-            yield item
+        yield item
         waiting.extend(reversed([inner for inner in _inside(item) if inner is not None]))
 
 
@@ -48,16 +52,16 @@ def _inside(item: ast.Node) -> Iterable[ast.Node | None]:
 
 
 def silence_where_asked(program: ast.Program, diagnostics: Diagnostics) -> None:
-    """`@noWarn("kind")` at a declaration holds for everything inside of it."""
+    """`@noWarn("kind")` at a declaration or statement holds for everything inside of it."""
     kinds = {kind.value: kind for kind in Kind}
-    for declaration in declarations_of(program.declarations):
-        for annotation in declaration.annotations:
+    for item in _nodes_of(program.declarations):
+        for annotation in item.annotations if isinstance(item, ast.Declaration | ast.Statement) else ():
             if annotation.name != "noWarn":
                 continue
             for token in annotation.tokens or ():
                 kind = kinds.get(token.text.strip('"').replace("_", "-"))
                 if kind is not None:
-                    diagnostics.silence(kind, declaration.span)
+                    diagnostics.silence(kind, item.span)
 
 
 _WARNED = (
