@@ -27,6 +27,9 @@ MAC_ANNOTATION = "kulvert.dev/mac"
 
 DEFAULT_GATEWAY_MAC = "02:00:a9:fe:01:01"
 DEFAULT_GATEWAY_ADDRESSES = ("169.254.1.1", "fe80::1")
+MTU_ANNOTATION = "kulvert.dev/mtu"
+MIN_MTU, MAX_MTU = 1280, 65535
+"""No link may be narrower than IPv6 allows (RFC 8200, section 5): the pipeline does not look at smaller packets."""
 MAX_PORT = 510
 """P4's port numbers are 9 bits wide and 511 is the drop port."""
 
@@ -36,21 +39,23 @@ class AttachmentsError(ValueError):
 
 
 class PodAttachment(msgspec.Struct, frozen=True):
-    """A pod's port of the switch and the MAC address of the pod's own interface."""
+    """A pod's port of the switch and the MAC address of the pod's own interface. An `mtu` of 0 is no limit."""
 
     port: int
     mac: int
+    mtu: int = 0
 
 
 class NodeAttachment(msgspec.Struct, frozen=True):
     """The port that leads to the node itself: the MAC of the node's interface there, and the addresses behind it.
 
-    Without addresses they are the Node object's own.
+    Without addresses they are the Node object's own. An `mtu` of 0 is no limit.
     """
 
     port: int
     mac: int
     addresses: tuple[int, ...] = ()
+    mtu: int = 0
 
 
 class Uplink(msgspec.Struct, frozen=True):
@@ -60,12 +65,14 @@ class Uplink(msgspec.Struct, frozen=True):
         mac: the switch's own MAC address on that wire.
         neighbors: address and MAC of each next hop there.
         addresses: the addresses that the switch answers ARP and ND for on that wire.
+        mtu: of the IP packets that leave there; 0 is no limit.
     """
 
     port: int
     mac: int
     neighbors: tuple[tuple[int, int], ...] = ()
     addresses: tuple[int, ...] = ()
+    mtu: int = 0
 
 
 class StaticRoute(msgspec.Struct, frozen=True):
@@ -97,6 +104,7 @@ class Attachments(msgspec.Struct, frozen=True):
 # -- the file
 
 _Port = Annotated[int, msgspec.Meta(ge=0, le=MAX_PORT)]
+_Mtu = Annotated[int, msgspec.Meta(ge=MIN_MTU, le=MAX_MTU)]
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,6 +120,7 @@ class _Node(_Strict):
     port: _Port
     mac: str
     addresses: list[str] = []
+    mtu: _Mtu | None = None
 
 
 class _Uplink(_Strict):
@@ -119,6 +128,7 @@ class _Uplink(_Strict):
     mac: str
     neighbors: dict[str, str] = {}
     addresses: list[str] = []
+    mtu: _Mtu | None = None
 
 
 class _Route(_Strict):
@@ -131,6 +141,7 @@ class _Pod(_Strict):
     port: _Port
     mac: str
     namespace: str = "default"
+    mtu: _Mtu | None = None
 
 
 class _File(_Strict):
@@ -194,14 +205,17 @@ def _build(file: _File) -> Attachments:
         claim(pod.port, str(ref))
         if ref in pods:
             raise AttachmentsError(f"{ref} is listed twice")
-        pods[ref] = PodAttachment(pod.port, parse_mac(pod.mac))
+        pods[ref] = PodAttachment(pod.port, parse_mac(pod.mac), pod.mtu or 0)
     built = Attachments(
         gateway_mac=parse_mac(file.gateway.mac),
         gateway_addresses=tuple(parse_address(text) for text in file.gateway.addresses),
         node=None
         if file.node is None
         else NodeAttachment(
-            file.node.port, parse_mac(file.node.mac), tuple(parse_address(text) for text in file.node.addresses)
+            file.node.port,
+            parse_mac(file.node.mac),
+            tuple(parse_address(text) for text in file.node.addresses),
+            file.node.mtu or 0,
         ),
         uplinks=tuple(
             Uplink(
@@ -209,6 +223,7 @@ def _build(file: _File) -> Attachments:
                 parse_mac(uplink.mac),
                 tuple((parse_address(address), parse_mac(mac)) for address, mac in uplink.neighbors.items()),
                 tuple(parse_address(text) for text in uplink.addresses),
+                uplink.mtu or 0,
             )
             for uplink in file.uplinks
         ),
@@ -229,16 +244,21 @@ def annotated_attachment(annotations: dict[str, str] | None) -> PodAttachment | 
     Raises:
         AddressError: one of the two is missing or makes no sense.
     """
-    port_text = (annotations or {}).get(PORT_ANNOTATION)
-    mac_text = (annotations or {}).get(MAC_ANNOTATION)
-    if port_text is None and mac_text is None:
+    found = {name: (annotations or {}).get(name) for name in (PORT_ANNOTATION, MAC_ANNOTATION, MTU_ANNOTATION)}
+    if all(text is None for text in found.values()):
         return None
+    port_text, mac_text, mtu_text = found.values()
     if port_text is None or mac_text is None:
         missing = PORT_ANNOTATION if port_text is None else MAC_ANNOTATION
         raise AddressError(f"the annotation {missing} is missing beside its companion")
-    port_text = port_text.strip()
-    if not (port_text.isascii() and port_text.isdigit()) or int(port_text) > MAX_PORT:
-        raise AddressError(
-            f"the annotation {PORT_ANNOTATION} must be a port number up to {MAX_PORT}, not {port_text!r}"
-        )
-    return PodAttachment(int(port_text), parse_mac(mac_text))
+    port = _number(PORT_ANNOTATION, port_text, "a port number", 0, MAX_PORT)
+    mtu = 0 if mtu_text is None else _number(MTU_ANNOTATION, mtu_text, "a number of bytes", MIN_MTU, MAX_MTU)
+    return PodAttachment(port, parse_mac(mac_text), mtu)
+
+
+def _number(name: str, text: str, what: str, low: int, high: int) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+        reach = f"from {low} to {high}" if low else f"up to {high}"
+        raise AddressError(f"the annotation {name} must be {what} {reach}, not {text!r}")
+    return int(text)

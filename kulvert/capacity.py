@@ -112,8 +112,14 @@ def find_contradictions(target: Target) -> Iterator[str]:
     for name in ("egress_policy_table", "ingress_policy_table"):
         if getattr(sizes, name) > _POLICY_IDS * 64:
             yield f"sizes.{name} is {getattr(sizes, name)}, more than {_POLICY_IDS} policies can use"
-    if sizes.masquerade_table < _FAMILIES:
-        yield f"sizes.masquerade_table is {sizes.masquerade_table}, but each of the two address families needs an entry"
+    for name in ("masquerade_table", "error_source_table"):
+        if getattr(sizes, name) < _FAMILIES:
+            yield f"sizes.{name} is {getattr(sizes, name)}, but each of the two address families needs an entry"
+    if sizes.mtu_table < sizes.port_table:
+        yield (
+            f"sizes.mtu_table is {sizes.mtu_table}, less than sizes.port_table ({sizes.port_table}): "
+            f"every port may have an MTU"
+        )
     ports = target.masquerade
     if ports.last_port < ports.first_port:
         yield (

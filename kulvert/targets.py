@@ -87,6 +87,8 @@ class Sizes:
     egress_policy_table: int
     ingress_policy_table: int
     route_table: int
+    mtu_table: int
+    error_source_table: int
 
     def items(self) -> Iterator[tuple[str, int]]:
         """Each name with its size, in the order of the pipeline."""
@@ -151,6 +153,13 @@ class Masquerade:
 
 
 @dataclass(frozen=True, slots=True)
+class Icmp:
+    """ICMP errors that the pipeline makes: no more than `errors_per_port` for one port in a tick."""
+
+    errors_per_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds without a packet after which a connection is forgotten, by protocol and state."""
 
@@ -212,6 +221,7 @@ class Target:
     connections: Connections
     affinity: Affinity
     masquerade: Masquerade
+    icmp: Icmp
     timeouts: Timeouts
     capabilities: Capabilities = Capabilities()
 
@@ -262,7 +272,7 @@ def load_target(name_or_path: str | Path) -> Target:
     return _Reader(path, text).target(document)
 
 
-_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "affinity", "masquerade", "timeouts")
+_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "affinity", "masquerade", "icmp", "timeouts")
 _STRINGS = ("description", "architecture", "program")
 
 
@@ -298,6 +308,7 @@ class _Reader:
             connections=self._connections(document["connections"]),
             affinity=Affinity(**self._integers("affinity", document["affinity"], Affinity, 1, 24)),
             masquerade=Masquerade(**self._integers("masquerade", document["masquerade"], Masquerade, 1, 65535)),
+            icmp=Icmp(**self._integers("icmp", document["icmp"], Icmp, 1, 1 << 30)),
             timeouts=self._timeouts(document["timeouts"]),
             capabilities=capabilities,
         )

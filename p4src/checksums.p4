@@ -29,58 +29,41 @@ control node_compute_checksum(inout headers_t hdr, inout metadata_t meta) {
             hdr.icmp.checksum, HashAlgorithm.csum16);
 
         // A reset.
-        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv4.isValid(),
+        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv4.isValid() && !hdr.answer_icmp.isValid(),
             { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.traffic_class, hdr.ipv4.total_len, hdr.ipv4.identification,
               hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.src_addr,
               hdr.ipv4.dst_addr },
             hdr.ipv4.checksum, HashAlgorithm.csum16);
-        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv4.isValid(),
+        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv4.isValid() && !hdr.answer_icmp.isValid(),
             { hdr.ipv4.src_addr, hdr.ipv4.dst_addr, 8w0, hdr.ipv4.protocol, RESET_TCP_LEN,
               hdr.tcp.sport, hdr.tcp.dport, hdr.tcp.sequence, hdr.tcp.acknowledgement, hdr.tcp.data_offset,
               hdr.tcp.reserved, hdr.tcp.flags, hdr.tcp.window, hdr.tcp.urgent },
             hdr.tcp.checksum, HashAlgorithm.csum16);
-        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv6.isValid(),
+        update_checksum(meta.is_answered == 1 && hdr.tcp.isValid() && hdr.ipv6.isValid() && !hdr.answer_icmp.isValid(),
             { hdr.ipv6.src_addr, hdr.ipv6.dst_addr, 16w0, RESET_TCP_LEN, 24w0, hdr.ipv6.next_header,
               hdr.tcp.sport, hdr.tcp.dport, hdr.tcp.sequence, hdr.tcp.acknowledgement, hdr.tcp.data_offset,
               hdr.tcp.reserved, hdr.tcp.flags, hdr.tcp.window, hdr.tcp.urgent },
             hdr.tcp.checksum, HashAlgorithm.csum16);
 
-        // Port unreachable, about the packet behind it.
-        update_checksum(hdr.refusal_ipv4.isValid(),
-            { hdr.refusal_ipv4.version, hdr.refusal_ipv4.ihl, hdr.refusal_ipv4.traffic_class, hdr.refusal_ipv4.total_len,
-              hdr.refusal_ipv4.identification, hdr.refusal_ipv4.flags, hdr.refusal_ipv4.fragment_offset,
-              hdr.refusal_ipv4.ttl, hdr.refusal_ipv4.protocol, hdr.refusal_ipv4.src_addr, hdr.refusal_ipv4.dst_addr },
-            hdr.refusal_ipv4.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv4.isValid() && hdr.udp.isValid(),
-            { hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
+        // An ICMP error, about the packet behind it.
+        update_checksum(hdr.answer_ipv4.isValid(),
+            { hdr.answer_ipv4.version, hdr.answer_ipv4.ihl, hdr.answer_ipv4.traffic_class, hdr.answer_ipv4.total_len,
+              hdr.answer_ipv4.identification, hdr.answer_ipv4.flags, hdr.answer_ipv4.fragment_offset,
+              hdr.answer_ipv4.ttl, hdr.answer_ipv4.protocol, hdr.answer_ipv4.src_addr, hdr.answer_ipv4.dst_addr },
+            hdr.answer_ipv4.checksum, HashAlgorithm.csum16);
+        update_checksum(hdr.answer_ipv4.isValid(),
+            { hdr.answer_icmp.type, hdr.answer_icmp.code, hdr.answer_error.detail,
               hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.traffic_class, hdr.ipv4.total_len, hdr.ipv4.identification,
               hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
-              hdr.ipv4.src_addr, hdr.ipv4.dst_addr,
-              hdr.udp.sport, hdr.udp.dport, hdr.udp.len, hdr.udp.checksum },
-            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv4.isValid() && hdr.sctp.isValid(),
-            { hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
-              hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.traffic_class, hdr.ipv4.total_len, hdr.ipv4.identification,
-              hdr.ipv4.flags, hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum,
-              hdr.ipv4.src_addr, hdr.ipv4.dst_addr,
-              hdr.sctp.sport, hdr.sctp.dport, hdr.sctp.verification_tag },
-            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv6.isValid() && hdr.udp.isValid(),
-            { hdr.refusal_ipv6.src_addr, hdr.refusal_ipv6.dst_addr, 16w0, hdr.refusal_ipv6.payload_len, 24w0,
-              hdr.refusal_ipv6.next_header,
-              hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
+              hdr.ipv4.src_addr, hdr.ipv4.dst_addr, meta.quoted_transport },
+            hdr.answer_icmp.checksum, HashAlgorithm.csum16);
+        update_checksum(hdr.answer_ipv6.isValid(),
+            { hdr.answer_ipv6.src_addr, hdr.answer_ipv6.dst_addr, 16w0, hdr.answer_ipv6.payload_len, 24w0,
+              hdr.answer_ipv6.next_header,
+              hdr.answer_icmp.type, hdr.answer_icmp.code, hdr.answer_error.detail,
               hdr.ipv6.version, hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_len,
-              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr,
-              hdr.udp.sport, hdr.udp.dport, hdr.udp.len, hdr.udp.checksum },
-            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
-        update_checksum(hdr.refusal_ipv6.isValid() && hdr.sctp.isValid(),
-            { hdr.refusal_ipv6.src_addr, hdr.refusal_ipv6.dst_addr, 16w0, hdr.refusal_ipv6.payload_len, 24w0,
-              hdr.refusal_ipv6.next_header,
-              hdr.refusal_icmp.type, hdr.refusal_icmp.code, hdr.refusal_unused.unused,
-              hdr.ipv6.version, hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_len,
-              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr,
-              hdr.sctp.sport, hdr.sctp.dport, hdr.sctp.verification_tag },
-            hdr.refusal_icmp.checksum, HashAlgorithm.csum16);
+              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr, meta.quoted_transport },
+            hdr.answer_icmp.checksum, HashAlgorithm.csum16);
     }
 }
 

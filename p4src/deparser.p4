@@ -8,10 +8,10 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.packet_in);
         packet.emit(hdr.ethernet);
         packet.emit(hdr.arp);
-        packet.emit(hdr.refusal_ipv4);
-        packet.emit(hdr.refusal_ipv6);
-        packet.emit(hdr.refusal_icmp);
-        packet.emit(hdr.refusal_unused);
+        packet.emit(hdr.answer_ipv4);
+        packet.emit(hdr.answer_ipv6);
+        packet.emit(hdr.answer_icmp);
+        packet.emit(hdr.answer_error);
         packet.emit(hdr.ipv4);
         packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);
@@ -21,6 +21,15 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.sctp_chunk);
         packet.emit(hdr.icmp);
         packet.emit(hdr.icmp_echo);
+        packet.emit(hdr.icmp_error);
+        packet.emit(hdr.quoted_ipv4);
+        packet.emit(hdr.quoted_ipv4_options);
+        packet.emit(hdr.quoted_ipv6);
+        packet.emit(hdr.quoted_transport);
+        packet.emit(hdr.quoted_tcp_rest);
+        packet.emit(hdr.quoted_udp);
+        packet.emit(hdr.quoted_icmp);
+        packet.emit(hdr.quoted_icmp_echo);
         packet.emit(hdr.nd_neighbor);
         packet.emit(hdr.nd_link_layer_option);
     }

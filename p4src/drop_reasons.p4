@@ -33,7 +33,9 @@ enum bit<8> drop_reason_t {
     NO_LOCAL_ENDPOINT      = 26,    // a traffic policy Local, and no endpoint on this node
     MASQUERADE_EXHAUSTED   = 27,    // no free port of the node's could be had
     NO_MASQUERADE_ADDRESS  = 28,    // the node has no address of that family
-    UNANSWERED_LIMIT       = 29     // the pod has opened too many connections that nobody has answered
+    UNANSWERED_LIMIT       = 29,    // the pod has opened too many connections that nobody has answered
+    UNRELATED_ERROR        = 30,    // an ICMP error about no packet that has gone through here, or by somebody who cannot know
+    TOO_BIG                = 31     // longer than the MTU of the port that it would leave on
 }
 
 const bit<32> DROP_REASONS = 64;

@@ -23,8 +23,14 @@ const bit<8> PROTOCOL_SCTP                = 132;
 
 const bit<8> ICMP_ECHO_REPLY               = 0;
 const bit<8> ICMP_UNREACHABLE              = 3;
+const bit<8> ICMP_REDIRECT                 = 5;
 const bit<8> ICMP_ECHO_REQUEST             = 8;
+const bit<8> ICMP_TIME_EXCEEDED            = 11;
+const bit<8> ICMP_PARAMETER_PROBLEM        = 12;
 const bit<8> ICMPV6_UNREACHABLE            = 1;
+const bit<8> ICMPV6_TOO_BIG                = 2;
+const bit<8> ICMPV6_TIME_EXCEEDED          = 3;
+const bit<8> ICMPV6_PARAMETER_PROBLEM      = 4;
 const bit<8> ICMPV6_ECHO_REQUEST           = 128;
 const bit<8> ICMPV6_ECHO_REPLY             = 129;
 const bit<8> ICMPV6_ROUTER_SOLICITATION    = 133;
@@ -32,8 +38,9 @@ const bit<8> ICMPV6_NEIGHBOR_SOLICITATION  = 135;
 const bit<8> ICMPV6_NEIGHBOR_ADVERTISEMENT = 136;
 const bit<8> ICMPV6_REDIRECT               = 137;
 
-const bit<8> ICMP_CODE_PORT_UNREACHABLE   = 3;
-const bit<8> ICMPV6_CODE_PORT_UNREACHABLE = 4;
+const bit<8> ICMP_CODE_PORT_UNREACHABLE     = 3;
+const bit<8> ICMP_CODE_FRAGMENTATION_NEEDED = 4;
+const bit<8> ICMPV6_CODE_PORT_UNREACHABLE   = 4;
 
 const bit<16> ARP_HARDWARE_ETHERNET = 1;
 const bit<16> ARP_REQUEST           = 1;
@@ -162,9 +169,22 @@ header icmp_echo_t {
     bit<16> sequence;
 }
 
-// The unused word that ICMP and ICMPv6 "destination unreachable" carry before the packet they are about.
-header icmp_unused_t {
-    bit<32> unused;
+// The word that an ICMP or ICMPv6 error carries before the packet that it is about: unused, an MTU or a pointer.
+header icmp_error_t {
+    bit<32> detail;
+}
+
+// What an ICMP error quotes of TCP and SCTP at the least: the ports and the sequence number, or the verification tag.
+header quoted_transport_t {
+    bit<16> sport;
+    bit<16> dport;
+    bit<32> number;
+}
+
+// The rest of a quoted TCP header as far as its checksum, if it is there.
+header quoted_tcp_rest_t {
+    bit<64> acknowledgement_to_window;
+    bit<16> checksum;
 }
 
 // RFC 4861, sections 4.3 and 4.4: what solicitation and advertisement share after the ICMPv6 start.
@@ -185,11 +205,11 @@ struct headers_t {
     packet_out_t           packet_out;
     ethernet_t             ethernet;
     arp_t                  arp;
-    // The outer headers of an ICMP answer that carries the packet it is about; made, never parsed.
-    ipv4_t                 refusal_ipv4;
-    ipv6_t                 refusal_ipv6;
-    icmp_t                 refusal_icmp;
-    icmp_unused_t          refusal_unused;
+    // The outer headers of an ICMP error that the pipeline makes, and that carries the packet it is about; never parsed.
+    ipv4_t                 answer_ipv4;
+    ipv6_t                 answer_ipv6;
+    icmp_t                 answer_icmp;
+    icmp_error_t           answer_error;
     ipv4_t                 ipv4;
     ipv4_options_t         ipv4_options;
     ipv6_t                 ipv6;
@@ -199,6 +219,16 @@ struct headers_t {
     sctp_chunk_t           sctp_chunk;
     icmp_t                 icmp;
     icmp_echo_t            icmp_echo;
+    // What a received ICMP error says, and the start of the packet that it is about.
+    icmp_error_t           icmp_error;
+    ipv4_t                 quoted_ipv4;
+    ipv4_options_t         quoted_ipv4_options;
+    ipv6_t                 quoted_ipv6;
+    quoted_transport_t     quoted_transport;
+    quoted_tcp_rest_t      quoted_tcp_rest;
+    udp_t                  quoted_udp;
+    icmp_t                 quoted_icmp;
+    icmp_echo_t            quoted_icmp_echo;
     nd_neighbor_t          nd_neighbor;
     nd_link_layer_option_t nd_link_layer_option;
 }

@@ -61,6 +61,7 @@ struct connection_t {
     bit<1>   is_reply;          // this direction answers the one that opened the connection
     bit<1>   is_retry;          // opened before, and decided anew because nobody has answered
     bit<1>   is_translated;
+    bit<1>   is_from_pod;       // what comes in this direction comes from a pod on this node
     bit<1>   is_hairpin;        // a pod that is its own endpoint
     bit<1>   is_masqueraded;    // the source is to become the node's own address and a port of the pipeline's choice
     bit<16>  checksum_delta;    // what the translation adds to a TCP or UDP checksum, in ones' complement
@@ -91,8 +92,12 @@ struct metadata_t {
     bit<1>        is_trapped;
     bit<1>        is_answered;      // the packet has become its own answer and leaves on the port it came from
     bit<1>        is_refused;       // the sender is to be told
-    bit<1>        is_tracked;       // belongs to a connection: not an ICMP error
-    flow_t        flow;             // as received
+    bit<1>        is_tracked;       // belongs to a connection of its own
+    bit<1>        is_error;         // an ICMP error about a packet of some connection
+    bit<1>        quotes_tcp_checksum;
+    flow_t        flow;             // as received; of an ICMP error that of its connection, in the direction of the error
+    flow_t        related;          // of an ICMP error: the five-tuple of an answer to the packet it is about
+    ip_addr_t     error_source;     // who sent an ICMP error
     flow_t        translated;       // as it leaves
     hash_key_t    hash_key;
     connection_t  connection;
@@ -102,7 +107,10 @@ struct metadata_t {
     bit<24>       source_identity;
     bit<24>       destination_identity;
     ip_addr_t     neighbor_target;
+    bit<64>       quoted_transport; // what an ICMP error of the pipeline's own quotes behind the IP header
+    bit<1>        is_to_pod;        // goes to a pod on this node
     port_id_t     egress_port;
+    bit<16>       mtu;              // of the port that it is to leave on
     mac_addr_t    next_hop_src_mac;
     mac_addr_t    next_hop_dst_mac;
 }

@@ -8,6 +8,10 @@ error {
     Ipv6Version
 }
 
+// An ICMP error of this length quotes TCP as far as its checksum: total length over IPv4, payload length over IPv6.
+const bit<16> QUOTED_TCP_CHECKSUM_IPV4_LEN = 66;
+const bit<16> QUOTED_TCP_CHECKSUM_IPV6_LEN = 66;
+
 parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
                    inout standard_metadata_t standard_metadata) {
     state start {
@@ -108,9 +112,12 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     state parse_icmp {
         packet.extract(hdr.icmp);
         transition select(hdr.icmp.type) {
-            ICMP_ECHO_REQUEST: parse_echo_request;
-            ICMP_ECHO_REPLY:   parse_echo_reply;
-            default:           parse_icmp_other;
+            ICMP_ECHO_REQUEST:      parse_echo_request;
+            ICMP_ECHO_REPLY:        parse_echo_reply;
+            ICMP_UNREACHABLE:       parse_icmp_error;
+            ICMP_TIME_EXCEEDED:     parse_icmp_error;
+            ICMP_PARAMETER_PROBLEM: parse_icmp_error;
+            default:                parse_icmp_other;
         }
     }
 
@@ -120,6 +127,10 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
             ICMPV6_ECHO_REQUEST:          parse_echo_request;
             ICMPV6_ECHO_REPLY:            parse_echo_reply;
             ICMPV6_NEIGHBOR_SOLICITATION: parse_neighbor_solicitation;
+            ICMPV6_UNREACHABLE:           parse_icmpv6_error;
+            ICMPV6_TOO_BIG:               parse_icmpv6_error;
+            ICMPV6_TIME_EXCEEDED:         parse_icmpv6_error;
+            ICMPV6_PARAMETER_PROBLEM:     parse_icmpv6_error;
             default:                      parse_icmp_other;
         }
     }
@@ -138,6 +149,109 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
 
     state parse_icmp_other {
         meta.is_tracked = 0;
+        transition accept;
+    }
+
+    // The packet that an error is about is turned round: the error travels with the answers to it.
+    state parse_icmp_error {
+        packet.extract(hdr.icmp_error);
+        packet.extract(hdr.quoted_ipv4);
+        verify(hdr.quoted_ipv4.version == 4 && hdr.quoted_ipv4.ihl >= 5, error.Ipv4VersionOrLength);
+        meta.is_tracked = 0;
+        meta.is_error = 1;
+        meta.related.src_addr = 80w0 ++ 16w0xffff ++ hdr.quoted_ipv4.dst_addr;
+        meta.related.dst_addr = 80w0 ++ 16w0xffff ++ hdr.quoted_ipv4.src_addr;
+        meta.related.protocol = hdr.quoted_ipv4.protocol;
+        meta.quotes_tcp_checksum = (bit<1>)(hdr.ipv4.total_len >= QUOTED_TCP_CHECKSUM_IPV4_LEN);
+        transition select(hdr.quoted_ipv4.ihl) {
+            5:       parse_quoted_ipv4_payload;
+            default: parse_quoted_ipv4_options;
+        }
+    }
+
+    state parse_quoted_ipv4_options {
+        packet.extract(hdr.quoted_ipv4_options, ((bit<32>)hdr.quoted_ipv4.ihl - 5) << 5);
+        meta.quotes_tcp_checksum = 0;
+        transition parse_quoted_ipv4_payload;
+    }
+
+    state parse_quoted_ipv4_payload {
+        transition select(hdr.quoted_ipv4.fragment_offset, hdr.quoted_ipv4.protocol) {
+            (0, PROTOCOL_TCP):  parse_quoted_tcp;
+            (0, PROTOCOL_UDP):  parse_quoted_udp;
+            (0, PROTOCOL_SCTP): parse_quoted_transport;
+            (0, PROTOCOL_ICMP): parse_quoted_icmp;
+            default:            accept;
+        }
+    }
+
+    state parse_icmpv6_error {
+        packet.extract(hdr.icmp_error);
+        packet.extract(hdr.quoted_ipv6);
+        verify(hdr.quoted_ipv6.version == 6, error.Ipv6Version);
+        meta.is_tracked = 0;
+        meta.is_error = 1;
+        meta.related.src_addr = hdr.quoted_ipv6.dst_addr;
+        meta.related.dst_addr = hdr.quoted_ipv6.src_addr;
+        meta.related.protocol = hdr.quoted_ipv6.next_header;
+        meta.quotes_tcp_checksum = (bit<1>)(hdr.ipv6.payload_len >= QUOTED_TCP_CHECKSUM_IPV6_LEN);
+        transition select(hdr.quoted_ipv6.next_header) {
+            PROTOCOL_TCP:    parse_quoted_tcp;
+            PROTOCOL_UDP:    parse_quoted_udp;
+            PROTOCOL_SCTP:   parse_quoted_transport;
+            PROTOCOL_ICMPV6: parse_quoted_icmp;
+            default:         accept;
+        }
+    }
+
+    state parse_quoted_tcp {
+        transition select(meta.quotes_tcp_checksum) {
+            1:       parse_quoted_whole_tcp;
+            default: parse_quoted_transport;
+        }
+    }
+
+    state parse_quoted_transport {
+        packet.extract(hdr.quoted_transport);
+        meta.related.l4_sport = hdr.quoted_transport.dport;
+        meta.related.l4_dport = hdr.quoted_transport.sport;
+        transition accept;
+    }
+
+    state parse_quoted_whole_tcp {
+        packet.extract(hdr.quoted_transport);
+        packet.extract(hdr.quoted_tcp_rest);
+        meta.related.l4_sport = hdr.quoted_transport.dport;
+        meta.related.l4_dport = hdr.quoted_transport.sport;
+        transition accept;
+    }
+
+    state parse_quoted_udp {
+        packet.extract(hdr.quoted_udp);
+        meta.related.l4_sport = hdr.quoted_udp.dport;
+        meta.related.l4_dport = hdr.quoted_udp.sport;
+        transition accept;
+    }
+
+    state parse_quoted_icmp {
+        packet.extract(hdr.quoted_icmp);
+        packet.extract(hdr.quoted_icmp_echo);
+        transition select(hdr.quoted_icmp.type) {
+            ICMP_ECHO_REQUEST:   parse_quoted_echo_request;
+            ICMPV6_ECHO_REQUEST: parse_quoted_echo_request;
+            ICMP_ECHO_REPLY:     parse_quoted_echo_reply;
+            ICMPV6_ECHO_REPLY:   parse_quoted_echo_reply;
+            default:             accept;
+        }
+    }
+
+    state parse_quoted_echo_request {
+        meta.related.l4_dport = hdr.quoted_icmp_echo.identifier;
+        transition accept;
+    }
+
+    state parse_quoted_echo_reply {
+        meta.related.l4_sport = hdr.quoted_icmp_echo.identifier;
         transition accept;
     }
 

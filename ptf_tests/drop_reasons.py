@@ -42,6 +42,8 @@ class DropReason(IntEnum):
     MASQUERADE_EXHAUSTED = 27
     NO_MASQUERADE_ADDRESS = 28
     UNANSWERED_LIMIT = 29
+    UNRELATED_ERROR = 30
+    TOO_BIG = 31
 
 
 def parse_drop_reasons(path: Path) -> dict[str, int]:

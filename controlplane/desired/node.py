@@ -1,4 +1,7 @@
-"""This node as Services see it, and who counts as a pod or as this node: `source_class_table`, `masquerade_table`."""
+"""This node as others see it, and who counts as a pod or as this node.
+
+`source_class_table`, `masquerade_table`, `error_source_table`.
+"""
 
 from __future__ import annotations
 
@@ -72,14 +75,11 @@ def _derive_local(view: View, key: None) -> Output:
         primary = node.primary(family)
         if primary is not None:
             is_ipv6 = int(family == Family.IPV6)
-            entities.append(
-                entry(
-                    "masquerade_table",
-                    (Exact("is_ipv6", is_ipv6),),
-                    "set_masquerade_address",
-                    Param("addr", primary),
-                )
-            )
+            for table, action in (
+                ("masquerade_table", "set_masquerade_address"),
+                ("error_source_table", "set_error_source"),
+            ):
+                entities.append(entry(table, (Exact("is_ipv6", is_ipv6),), action, Param("addr", primary)))
     return Output(ObjectRef("Node", "", node.name), tuple(entities), precedence=2)
 
 

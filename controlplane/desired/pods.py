@@ -1,4 +1,4 @@
-"""A local pod's place and policy: `port_table`, `source_pod_table`, `uplink_source_table`, `destination_pod_table`."""
+"""A local pod's place and policy: `port_table`, `mtu_table`, `source_pod_table`, `uplink_source_table`, `destination_pod_table`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controlplane.desired.facts import POD_FACTS
 from controlplane.desired.inputs import ATTACHMENTS, OBJECT, POD_ATTACHMENT, SETTINGS, Output, Problem
 from controlplane.desired.policy import EGRESS, INGRESS
 from controlplane.desired.policy_set import POLICY_BLOCKS, POLICY_ENTRIES, POLICY_SET, Subject
-from controlplane.desired.ports import PORT_CLAIMS, PORT_OWNER, port_entry
+from controlplane.desired.ports import PORT_CLAIMS, PORT_OWNER, mtu_entries, port_entry
 from controlplane.desired.symbols import POLICY_NONE, Value
 from controlplane.kube.objects import ObjectRef, Pod
 
@@ -49,7 +49,10 @@ def _derive(view: View, ref: ObjectRef) -> Output:
             view.demand(POLICY_BLOCKS, policy_set)
             view.demand(POLICY_ENTRIES, policy_set)
             policies[direction] = policy_set.id
-    entities: list[Entity] = [port_entry(attachment.port, "set_pod_port", gateway_mac)]
+    entities: list[Entity] = [
+        port_entry(attachment.port, "set_pod_port", gateway_mac),
+        *mtu_entries(attachment.port, attachment.mtu),
+    ]
     for address in facts.addresses:
         entities.append(
             entry(

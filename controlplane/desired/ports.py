@@ -1,4 +1,4 @@
-"""`port_table`: what kind of port each one is, and the pipeline's own MAC on it. Pods' entries are made in `pods`."""
+"""`port_table`: what kind of port each one is, and the pipeline's own MAC on it; `mtu_table`. Pods' entries are made in `pods`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,22 @@ def port_entry(port: int, action: str, mac: int) -> TableEntry:
     return entry("port_table", (Exact("ingress_port", port),), action, Param("mac", mac))
 
 
+def mtu_entries(port: int, mtu: int) -> list[TableEntry]:
+    """What limits the packets that leave on a port: nothing, if `mtu` is 0."""
+    return [entry("mtu_table", (Exact("egress_port", port),), "set_mtu", Param("mtu", mtu))] if mtu else []
+
+
 def _derive(view: View, key: None) -> Output:
     attachments = view.read(ATTACHMENTS, key)
-    entities = [port_entry(uplink.port, "set_uplink_port", uplink.mac) for uplink in attachments.uplinks]
-    if attachments.node is not None:
-        entities.append(port_entry(attachments.node.port, "set_node_port", attachments.gateway_mac))
+    entities: list[TableEntry] = []
+    for uplink in attachments.uplinks:
+        entities += [port_entry(uplink.port, "set_uplink_port", uplink.mac), *mtu_entries(uplink.port, uplink.mtu)]
+    node = attachments.node
+    if node is not None:
+        entities += [
+            port_entry(node.port, "set_node_port", attachments.gateway_mac),
+            *mtu_entries(node.port, node.mtu),
+        ]
     return Output(ATTACHMENTS_FILE, tuple(entities))
 
 

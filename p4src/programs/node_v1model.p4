@@ -15,6 +15,7 @@
 #include "stages/admission.p4"
 #include "stages/unanswered.p4"
 #include "stages/connections.p4"
+#include "stages/icmp_errors.p4"
 #include "stages/service_lb.p4"
 #include "stages/affinity.p4"
 #include "stages/masquerade.p4"
@@ -23,6 +24,7 @@
 #include "stages/route.p4"
 #include "stages/policy.p4"
 #include "stages/refuse.p4"
+#include "stages/report_error.p4"
 #include "checksums.p4"
 #include "deparser.p4"
 
@@ -34,14 +36,18 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     neighbor()               neighbor_stage;
     check_packet()           packet_check;
     check_source()           source_check;
+    check_ttl()              ttl_check;
     choose_hash_key()        hash_key;
     read_signal()            signal;
+    relate_error()           error_relation;
     find_connection()        connection_lookup;
+    check_error()            error_check;
     check_opening()          opening_check;
     find_service()           service_lookup;
     find_affinity()          affinity_lookup;
     select_endpoint_of_set() endpoint_selection;
     find_next_hop()          route_stage;
+    check_length()           length_check;
     policy()                 policy_stage;
     masquerade()             source_masquerade;
     count_opening()          opening_count;
@@ -51,8 +57,10 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     count_answer()           answer_count;
     follow_connection()      connection_follow;
     rewrite_packet()         packet_translation;
+    rewrite_error()          error_translation;
     forward_packet()         forwarding;
     refuse()                 refusal;
+    report_error()           error_report;
 
     apply {
         if (hdr.packet_out.isValid()) {
@@ -69,15 +77,23 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                     if (meta.drop_reason == drop_reason_t.NONE) {
                         source_check.apply(hdr, meta, standard_metadata);
                     }
+                    if (meta.drop_reason == drop_reason_t.NONE) {
+                        ttl_check.apply(hdr, meta);
+                    }
 
                     if (meta.drop_reason == drop_reason_t.NONE) {
                         meta.translated = meta.flow;
-                        if (meta.is_tracked == 1) {
+                        if (meta.is_error == 1) {
+                            error_relation.apply(meta);
+                        }
+                        if (meta.is_tracked == 1 || meta.is_error == 1) {
                             hash_key.apply(meta);
                             signal.apply(hdr, meta);
                             connection_lookup.apply(hdr, meta, standard_metadata);
                         }
-                        if (meta.connection.is_hit == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                        if (meta.is_error == 1) {
+                            error_check.apply(meta);
+                        } else if (meta.connection.is_hit == 0 && meta.drop_reason == drop_reason_t.NONE) {
                             opening_check.apply(hdr, meta);
                             if (meta.drop_reason == drop_reason_t.NONE) {
                                 service_lookup.apply(meta);
@@ -93,8 +109,11 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
 
                     if (meta.drop_reason == drop_reason_t.NONE) {
                         route_stage.apply(meta);
-
                         if (meta.drop_reason == drop_reason_t.NONE) {
+                            length_check.apply(hdr, meta);
+                        }
+
+                        if (meta.drop_reason == drop_reason_t.NONE && meta.is_error == 0) {
                             if (meta.connection.is_hit == 1) {
                                 if (meta.connection.is_reply == 1 && (meta.connection.tag[63:60] == STATE_OPENED
                                     || meta.connection.tag[63:60] == STATE_UNREPLIED
@@ -125,14 +144,21 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
 
                         if (meta.drop_reason == drop_reason_t.NONE) {
                             if (meta.connection.is_translated == 1) {
-                                packet_translation.apply(hdr, meta);
+                                if (meta.is_error == 1) {
+                                    error_translation.apply(hdr, meta);
+                                } else {
+                                    packet_translation.apply(hdr, meta);
+                                }
                             }
                             forwarding.apply(hdr, meta, standard_metadata);
                         }
                     }
 
-                    if (meta.is_refused == 1) {
+                    if (meta.is_refused == 1 && hdr.tcp.isValid()) {
                         refusal.apply(hdr, meta);
+                    } else if (meta.is_refused == 1 || meta.drop_reason == drop_reason_t.TTL_EXCEEDED
+                               || meta.drop_reason == drop_reason_t.TOO_BIG) {
+                        error_report.apply(hdr, meta, standard_metadata);
                     }
                 }
             }

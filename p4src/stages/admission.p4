@@ -19,8 +19,6 @@ control check_packet(in headers_t hdr, inout metadata_t meta, in standard_metada
                        || hdr.ipv4.dst_addr[31:28] == 0xf || hdr.ipv4.dst_addr[31:24] == 0
                        || hdr.ipv4.dst_addr[31:24] == 127 || hdr.ipv4.src_addr == hdr.ipv4.dst_addr) {
                 meta.drop_reason = drop_reason_t.MARTIAN;
-            } else if (hdr.ipv4.ttl <= 1) {
-                meta.drop_reason = drop_reason_t.TTL_EXCEEDED;
             }
         } else if (hdr.ipv6.isValid()) {
             if (hdr.ipv6.dst_addr[127:120] == 0xff) {
@@ -35,8 +33,6 @@ control check_packet(in headers_t hdr, inout metadata_t meta, in standard_metada
             } else if (hdr.ipv6.next_header == PROTOCOL_HOP_BY_HOP || hdr.ipv6.next_header == PROTOCOL_ROUTING
                        || hdr.ipv6.next_header == PROTOCOL_DESTINATION_OPTIONS) {
                 meta.drop_reason = drop_reason_t.EXTENSION_HEADER;
-            } else if (hdr.ipv6.hop_limit <= 1) {
-                meta.drop_reason = drop_reason_t.TTL_EXCEEDED;
             }
         } else {
             meta.drop_reason = drop_reason_t.UNSUPPORTED_ETHER_TYPE;
@@ -95,6 +91,19 @@ control check_source(in headers_t hdr, inout metadata_t meta, in standard_metada
             }
         } else if (meta.port_kind == port_kind_t.UPLINK) {
             uplink_source_table.apply();
+        }
+    }
+}
+
+// After the source has been checked: it is told.
+control check_ttl(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (hdr.ipv4.isValid()) {
+            if (hdr.ipv4.ttl <= 1) {
+                meta.drop_reason = drop_reason_t.TTL_EXCEEDED;
+            }
+        } else if (hdr.ipv6.hop_limit <= 1) {
+            meta.drop_reason = drop_reason_t.TTL_EXCEEDED;
         }
     }
 }

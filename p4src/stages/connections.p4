@@ -5,7 +5,7 @@
 //   connection_tags     one word a way:    state (4) | expires (28) | fingerprint (32); eight ways fill one cache line
 //   connection_records  four words a way:  source address | destination address |
 //                                          ports (32), protocol (8), slot of the other direction (32), endpoint (32),
-//                                          checksum delta (16), translated (1), reply (1), spare (6) |
+//                                          checksum delta (16), translated (1), reply (1), from a pod here (1), spare (5) |
 //                                          spare (128)
 //
 // The two entries of a connection point at each other, and each holds its five-tuple as it is received. So the translation
@@ -126,6 +126,7 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
         meta.connection.is_hit = 1;
         meta.connection.is_reply = info[6:6];
         meta.connection.is_translated = info[7:7];
+        meta.connection.is_from_pod = info[5:5];
         meta.connection.peer_slot = info[87:56];
         meta.connection.endpoint_id = info[55:24];
         meta.connection.checksum_delta = info[23:8];
@@ -178,7 +179,7 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
             }
         }
 
-        if (meta.connection.is_hit == 1) {
+        if (meta.connection.is_hit == 1 && meta.is_error == 0) {
             if (hdr.tcp.isValid() || hdr.sctp.isValid()) {
                 // An opening after the end opens anew; a repeated one is decided again, its first endpoint may be gone.
                 if (meta.connection.signal == signal_t.OPEN) {
@@ -222,6 +223,8 @@ control check_opening(in headers_t hdr, inout metadata_t meta) {
             if (hdr.icmp.type == ICMP_ECHO_REPLY || hdr.icmp.type == ICMPV6_ECHO_REPLY) {
                 meta.drop_reason = drop_reason_t.NOT_IN_CONNECTION;
             }
+        } else if (hdr.ipv4.isValid() && hdr.icmp.isValid() && hdr.icmp.type == ICMP_REDIRECT) {
+            meta.drop_reason = drop_reason_t.UNRELATED_ERROR;       // there is no better way than through here
         }
     }
 }
@@ -388,6 +391,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
     bit<64> former_tag = 0;
     bit<1> is_full = 0;
     bit<1> is_taken = 0;
+    bit<1> is_from_pod = 0;
     bit<4> state = 0;
     bit<28> timeout = 0;
 
@@ -399,6 +403,10 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         answer.protocol = meta.translated.protocol;
         digest = digest_of_flow(meta.flow, meta.hash_key);
         answer_digest = digest_of_flow(answer, meta.hash_key);
+    }
+
+    action note_pod() {
+        is_from_pod = 1;
     }
 
     action hold_original() {
@@ -415,13 +423,15 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         connection_records.write((slot << CONNECTION_RECORD_SHIFT) | 1, meta.flow.dst_addr);
         connection_records.write((slot << CONNECTION_RECORD_SHIFT) | 2,
             meta.flow.l4_sport ++ meta.flow.l4_dport ++ meta.flow.protocol ++ reply_slot
-            ++ meta.connection.endpoint_id ++ meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w0 ++ 6w0);
+            ++ meta.connection.endpoint_id ++ meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w0
+            ++ is_from_pod ++ 5w0);
 
         connection_records.write(reply_slot << CONNECTION_RECORD_SHIFT, answer.src_addr);
         connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 1, answer.dst_addr);
         connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 2,
             answer.l4_sport ++ answer.l4_dport ++ answer.protocol ++ slot
-            ++ meta.connection.endpoint_id ++ ~meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w1 ++ 6w0);
+            ++ meta.connection.endpoint_id ++ ~meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w1
+            ++ meta.is_to_pod ++ 5w0);
         connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
         connection_tags.write(reply_slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(answer_digest));
     }
@@ -436,6 +446,10 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         } else {
             state = STATE_UNREPLIED;
             timeout = TIMEOUT_UDP_UNREPLIED;
+        }
+
+        if (meta.port_kind == port_kind_t.POD) {
+            note_pod();
         }
 
         digest_flows();

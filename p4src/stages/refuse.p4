@@ -1,5 +1,5 @@
-// The sender of a refused packet is told at once: TCP by a reset, UDP and SCTP by "port unreachable". The answer is made of the
-// packet itself and goes back where it came from. A packet with IPv4 options is refused in silence.
+// The sender of a refused packet is told at once: TCP by a reset, made of the packet itself, that goes back where it came from; UDP and
+// SCTP by "port unreachable" (stages/report_error.p4). A packet with IPv4 options is refused in silence.
 
 #ifndef KULVERT_REFUSE_P4
 #define KULVERT_REFUSE_P4
@@ -9,11 +9,8 @@ const bit<16> RESET_IPV4_LEN             = 40;      // IPv4, TCP
 const bit<32> RESET_IPV4_FRAME_LEN       = 54;
 const bit<16> RESET_TCP_LEN              = 20;
 const bit<32> RESET_IPV6_FRAME_LEN       = 74;
-const bit<16> UNREACHABLE_IPV4_LEN       = 56;      // IPv4, ICMP (8), the refused IPv4 header and eight bytes of what it carries
-const bit<32> UNREACHABLE_IPV4_FRAME_LEN = 70;
-const bit<16> UNREACHABLE_ICMPV6_LEN     = 56;      // ICMPv6 (8), the refused IPv6 header and eight bytes of what it carries
-const bit<32> UNREACHABLE_IPV6_FRAME_LEN = 110;
 
+// A TCP segment only.
 control refuse(inout headers_t hdr, inout metadata_t meta) {
     bit<16> segment_len = 0;
 
@@ -66,72 +63,19 @@ control refuse(inout headers_t hdr, inout metadata_t meta) {
         hdr.tcp.flags = TCP_RST | TCP_ACK;
     }
 
-    action unreachable_ipv4() {
-        hdr.refusal_ipv4.setValid();
-        hdr.refusal_ipv4.version = 4;
-        hdr.refusal_ipv4.ihl = 5;
-        hdr.refusal_ipv4.traffic_class = 0xc0;
-        hdr.refusal_ipv4.total_len = UNREACHABLE_IPV4_LEN;
-        hdr.refusal_ipv4.identification = 0;
-        hdr.refusal_ipv4.flags = 0;
-        hdr.refusal_ipv4.fragment_offset = 0;
-        hdr.refusal_ipv4.ttl = ANSWER_TTL;
-        hdr.refusal_ipv4.protocol = PROTOCOL_ICMP;
-        hdr.refusal_ipv4.checksum = 0;
-        hdr.refusal_ipv4.src_addr = hdr.ipv4.dst_addr;
-        hdr.refusal_ipv4.dst_addr = hdr.ipv4.src_addr;
-        hdr.refusal_icmp.setValid();
-        hdr.refusal_icmp.type = ICMP_UNREACHABLE;
-        hdr.refusal_icmp.code = ICMP_CODE_PORT_UNREACHABLE;
-        hdr.refusal_icmp.checksum = 0;
-        hdr.refusal_unused.setValid();
-        hdr.refusal_unused.unused = 0;
-        truncate(UNREACHABLE_IPV4_FRAME_LEN);
-    }
-
-    action unreachable_ipv6() {
-        hdr.refusal_ipv6.setValid();
-        hdr.refusal_ipv6.version = 6;
-        hdr.refusal_ipv6.traffic_class = 0;
-        hdr.refusal_ipv6.flow_label = 0;
-        hdr.refusal_ipv6.payload_len = UNREACHABLE_ICMPV6_LEN;
-        hdr.refusal_ipv6.next_header = PROTOCOL_ICMPV6;
-        hdr.refusal_ipv6.hop_limit = ANSWER_TTL;
-        hdr.refusal_ipv6.src_addr = hdr.ipv6.dst_addr;
-        hdr.refusal_ipv6.dst_addr = hdr.ipv6.src_addr;
-        hdr.refusal_icmp.setValid();
-        hdr.refusal_icmp.type = ICMPV6_UNREACHABLE;
-        hdr.refusal_icmp.code = ICMPV6_CODE_PORT_UNREACHABLE;
-        hdr.refusal_icmp.checksum = 0;
-        hdr.refusal_unused.setValid();
-        hdr.refusal_unused.unused = 0;
-        truncate(UNREACHABLE_IPV6_FRAME_LEN);
-    }
-
     apply {
-        if (!hdr.ipv4_options.isValid()) {
-            if (hdr.tcp.isValid()) {
-                if ((hdr.tcp.flags & TCP_RST) == 0) {
-                    turn_back();
-                    if (hdr.ipv4.isValid()) {
-                        turn_ipv4();
-                    } else {
-                        turn_ipv6();
-                    }
-                    turn_tcp();
-                    if ((hdr.tcp.flags & TCP_ACK) != 0) {
-                        reset_acknowledged();
-                    } else {
-                        reset_unacknowledged();
-                    }
-                }
-            } else if (hdr.udp.isValid() || hdr.sctp.isValid()) {
-                turn_back();
-                if (hdr.ipv4.isValid()) {
-                    unreachable_ipv4();
-                } else {
-                    unreachable_ipv6();
-                }
+        if (!hdr.ipv4_options.isValid() && (hdr.tcp.flags & TCP_RST) == 0) {
+            turn_back();
+            if (hdr.ipv4.isValid()) {
+                turn_ipv4();
+            } else {
+                turn_ipv6();
+            }
+            turn_tcp();
+            if ((hdr.tcp.flags & TCP_ACK) != 0) {
+                reset_acknowledged();
+            } else {
+                reset_unacknowledged();
             }
         }
     }

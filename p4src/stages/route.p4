@@ -3,9 +3,13 @@
 #ifndef KULVERT_ROUTE_P4
 #define KULVERT_ROUTE_P4
 
+const bit<16> IPV6_HEADER_LEN = 40;
+const bit<16> MINIMUM_MTU     = 1280;
+
 // Before policy, because the destination's policy comes with its place.
 control find_next_hop(inout metadata_t meta) {
     action set_destination_pod(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac, bit<16> policy_id) {
+        meta.is_to_pod = 1;
         meta.egress_port = port;
         meta.next_hop_src_mac = src_mac;
         meta.next_hop_dst_mac = dst_mac;
@@ -46,6 +50,51 @@ control find_next_hop(inout metadata_t meta) {
         if (destination_pod_table.apply().miss) {
             if (route_table.apply().miss) {
                 meta.drop_reason = drop_reason_t.NO_ROUTE;
+            }
+        }
+    }
+}
+
+// What does not fit through the port is dropped, and the sender told what would. The pipeline cuts nothing to pieces, so that this goes
+// for IPv4 without DF too. No link is narrower than IPv6 allows (RFC 8200, section 5), and most packets are smaller than that.
+control check_length(in headers_t hdr, inout metadata_t meta) {
+    bit<16> length = 0;
+
+    action set_mtu(bit<16> mtu) {
+        meta.mtu = mtu;
+    }
+
+    table mtu_table {
+        key = {
+            meta.egress_port: exact @name("egress_port");
+        }
+        actions = {
+            set_mtu;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = MTU_TABLE_SIZE;
+    }
+
+    action measure_ipv4() {
+        length = hdr.ipv4.total_len;
+    }
+
+    action measure_ipv6() {
+        length = hdr.ipv6.payload_len |+| IPV6_HEADER_LEN;
+    }
+
+    apply {
+        if (hdr.ipv4.isValid()) {
+            measure_ipv4();
+        } else {
+            measure_ipv6();
+        }
+        if (length > MINIMUM_MTU) {
+            if (mtu_table.apply().hit) {
+                if (length > meta.mtu) {
+                    meta.drop_reason = drop_reason_t.TOO_BIG;
+                }
             }
         }
     }

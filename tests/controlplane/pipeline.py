@@ -49,6 +49,8 @@ ACTIONS = {
     "allow_ingress": {},
     "deny_ingress": {},
     "forward": {"port": 9, "src_mac": 48, "dst_mac": 48},
+    "set_mtu": {"mtu": 16},
+    "set_error_source": {"addr": 128},
 }
 
 POLICY_KEY = [("policy_id", "E", 16), ("identity", "T", 24), ("protocol", "T", 8), ("l4_dport", "R", 16)]
@@ -73,6 +75,8 @@ TABLES: dict[str, tuple[list[tuple[str, str, int]], list[str]]] = {
     "egress_policy_table": (POLICY_KEY, ["allow_egress", "deny_egress"]),
     "ingress_policy_table": (POLICY_KEY, ["allow_ingress", "deny_ingress"]),
     "route_table": ([("dst_addr", "L", 128)], ["forward"]),
+    "mtu_table": ([("egress_port", "E", 9)], ["set_mtu"]),
+    "error_source_table": ([("is_ipv6", "E", 1)], ["set_error_source"]),
 }
 
 SELECTOR_ID = 285212673

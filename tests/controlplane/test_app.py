@@ -179,6 +179,7 @@ def test_an_attachments_file_that_cannot_be_used_is_named(options: ControllerOpt
     ("text", "words"),
     [
         ("pods:\n  - name: a\n    port: 600\n    mac: 02:00:00:00:00:01\n", "f:3: .*<= 510"),
+        ("uplinks:\n  - {port: 1, mac: '02:00:00:00:00:01', mtu: 1279}\n", "f:2: .*>= 1280"),
         ("pods:\n  - {name: a, port: 1, mak: x}\n", "f:2: .*"),
         ("ports: []\n", "unknown field `ports`"),
         (
