@@ -78,7 +78,8 @@ class NodeTest(unittest.TestCase):
 
     def setUp(self) -> None:
         self.dataplane = ptf.dataplane_instance
-        self.target = load_target(testutils.test_param_get("target_file"))  # type: ignore[misc]
+        given = testutils.test_param_get("target")
+        self.target = given or load_target(testutils.test_param_get("target_file"))  # type: ignore[misc]
         self.client = Client(
             testutils.test_param_get("address"),
             int(testutils.test_param_get("device_id")),

@@ -97,30 +97,54 @@ def network_policy(name: str, pods: Value, **spec: Any) -> Value:
     }
 
 
-def _node(name: str, addresses: Sequence[str]) -> Value:
+def node_value(
+    name: str, addresses: Sequence[str], labels: Mapping[str, str] | None = None, external: Sequence[str] = ()
+) -> Value:
+    """A node of `POD_RANGES` with these InternalIPs and ExternalIPs."""
     ranges = POD_RANGES[name]
+    zone = {"topology.kubernetes.io/zone": ZONE if name == NODE_NAME else "zone-2"}
+    given = [{"type": "InternalIP", "address": address} for address in addresses]
+    given += [{"type": "ExternalIP", "address": address} for address in external]
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": ZONE if name == NODE_NAME else "zone-2"}},
+        "metadata": {"name": name, "labels": zone | dict(labels or {})},
         "spec": {"podCIDR": ranges[4], "podCIDRs": list(ranges.values())},
-        "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]},
+        "status": {"addresses": given},
     }
 
 
-def _pod(host: Host, node: str) -> Value:
+def pod_value(
+    host: Host,
+    node: str,
+    namespace: str = NAMESPACE,
+    labels: Mapping[str, str] | None = None,
+    ports: Sequence[Mapping[str, Any]] = (),
+) -> Value:
+    """A running pod with both its addresses; labelled with its name unless `labels` are given."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": host.name, "namespace": NAMESPACE, "labels": {"pod": host.name}},
-        "spec": {"nodeName": node},
+        "metadata": {
+            "name": host.name,
+            "namespace": namespace,
+            "labels": {"pod": host.name} if labels is None else {**labels},
+        },
+        "spec": {"nodeName": node, "containers": [{"name": "main", "ports": [*ports]}]},
         "status": {"phase": "Running", "podIPs": [{"ip": host.ipv4}, {"ip": host.ipv6}]},
     }
 
 
-def _attachments() -> Attachments:
+ROUTES = ("0.0.0.0/0", "2000::/3", "fd00::/8")
+"""What the router takes; ::/0 would take 96 entries of a small table."""
+
+
+def _attachments(pods: Sequence[Value]) -> Attachments:
+    """The base's ports. `pods`: the Pods, of which those with a name of `PODS` are behind the port of that name."""
     gateway_mac = parse_mac(GATEWAY_MAC)
     neighbors = tuple((parse_address(ROUTER.address(family)), parse_mac(ROUTER.mac)) for family in FAMILIES)
+    hosts = {host.name: host for host in PODS}
+    local = [value["metadata"] for value in pods if value["metadata"]["name"] in hosts]
     return Attachments(
         gateway_mac=gateway_mac,
         gateway_addresses=tuple(parse_address(GATEWAY[family]) for family in FAMILIES),
@@ -128,26 +152,44 @@ def _attachments() -> Attachments:
         uplinks=(Uplink(ROUTER.port, gateway_mac, neighbors),),
         routes=tuple(
             StaticRoute(parse_prefix(prefix), parse_address(ROUTER.address(6 if ":" in prefix else 4)))
-            for prefix in ("0.0.0.0/0", "2000::/3", "fd00::/8")  # ::/0 would take 96 entries of a small table
+            for prefix in ROUTES
         ),
         pods=tuple(
-            (ObjectRef("Pod", NAMESPACE, pod.name), PodAttachment(pod.port, parse_mac(pod.mac))) for pod in PODS
+            (
+                ObjectRef("Pod", meta["namespace"], meta["name"]),
+                PodAttachment(hosts[meta["name"]].port, parse_mac(hosts[meta["name"]].mac)),
+            )
+            for meta in local
         ),
     )
+
+
+def plain_objects(node_addresses: Sequence[str] = (NODE.ipv4, NODE.ipv6)) -> list[Value]:
+    """Both nodes with all their pods, and nothing else."""
+    pods = [*(pod_value(host, NODE_NAME) for host in PODS), *(pod_value(host, "node-2") for host in REMOTE_PODS)]
+    return [node_value(NODE_NAME, node_addresses), node_value("node-2", (ROUTER.ipv4, ROUTER.ipv6)), *pods]
 
 
 class Cluster:
     """Objects as they are now, and what the control plane makes of them, in the switch."""
 
-    def __init__(self, client: Client, node_addresses: Sequence[str] = (NODE.ipv4, NODE.ipv6), **settings: Any) -> None:
+    def __init__(
+        self,
+        client: Client,
+        node_addresses: Sequence[str] = (NODE.ipv4, NODE.ipv6),
+        *,
+        objects: Sequence[Value] | None = None,
+        **settings: Any,
+    ) -> None:
+        """Start with `objects`, or with `plain_objects`. `settings` are the derivation's."""
+        values = plain_objects(node_addresses) if objects is None else objects
         self._client = client
         ranges = tuple(parse_prefix(f"{prefix}/{length}") for prefix, length in SERVICE_RANGE.values())
         self._derivation = Derivation(Settings(NODE_NAME, ranges, **settings))
         self._codec = Codec(client.index, Allocator())
         self._order = Order(client.index)
-        self._derivation.set_attachments(_attachments())
-        pods = [*(_pod(host, NODE_NAME) for host in PODS), *(_pod(host, "node-2") for host in REMOTE_PODS)]
-        self.apply(_node(NODE_NAME, node_addresses), _node("node-2", (ROUTER.ipv4, ROUTER.ipv6)), *pods)
+        self._derivation.set_attachments(_attachments([value for value in values if value["kind"] == "Pod"]))
+        self.apply(*values)
 
     @property
     def problems(self) -> list[str]:
@@ -167,6 +209,11 @@ class Cluster:
             self._derivation.apply(reference(decode(value, RESOURCES[value["kind"]])), None)
         self._write()
 
+    def withdraw(self) -> None:
+        """Take every entry out of the switch again."""
+        entities = list(self._derivation.ledger)
+        self._send([Update(UpdateType.DELETE, self._codec.encode(entity), entity) for entity in entities])
+
     def _write(self) -> None:
         self._derivation.settle()
         updates: list[Update] = []
@@ -176,5 +223,8 @@ class Cluster:
                 updates.append(Update(kind, self._codec.encode(change.new), change.new))
             elif change.old is not None:
                 updates.append(Update(UpdateType.DELETE, self._codec.encode(change.old), change.old))
+        self._send(updates)
+
+    def _send(self, updates: Sequence[Update]) -> None:
         for batch in sequence(updates, self._order, 1000):
             self._client.write([(int(update.type), update.wire.message) for update in batch])

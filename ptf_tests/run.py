@@ -41,6 +41,7 @@ EXIT_NOT_TESTED = 3
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _STAGES = Path(__file__).resolve().parent / "stages"
+_BULK = Path(__file__).resolve().parent / "bulk"
 _PLATFORMS = Path(__file__).resolve().parent / "platforms"
 _PORTS = range(7)
 _TEST_SECONDS = 60
@@ -88,6 +89,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ports", default="veth", choices=("veth", "socket"), help="what the tests send through")
     parser.add_argument("--junit", type=Path, help="default: build/ptf/<target>-<compiler>.xml")
     parser.add_argument("--seconds", type=float, default=600, help="give up after this long (default 600)")
+    parser.add_argument(
+        "--flows",
+        type=int,
+        default=10_000,
+        help="random flows to compare with the model of the contract, on the native switch in memory (default 10,000)",
+    )
     parser.add_argument("--failfast", action="store_true", help="stop at the first failure")
     parser.add_argument(
         "tests", nargs="*", help="stages or tests to run, as `policy` or `nat.UdpWithoutChecksumStaysSo`"
@@ -119,7 +126,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 interfaces, address = {port: switch_socket(folder, port) for port in _PORTS}, _free_address()
             log = folder / "switch.log"
             stack.enter_context(switches.running(target.toolchain.switch, interfaces, profile.ports.cpu, log, address))
-            ended_well = _run_ptf(options, profile, pipeline, folder, address, console)
+            on_wires, in_memory = _split(options.tests)
+            ended_well = True
+            if on_wires or not options.tests:
+                ended_well = _run_ptf(options, on_wires, profile, pipeline, folder, address, console)
+        if target.toolchain.switch == "kulvert" and (in_memory or not options.tests):
+            ended_well = _run_bulk(options, in_memory, pipeline.compiler, folder, console) and ended_well
         results = read_results(folder / "results.jsonl")
         name = f"{target.name}-{pipeline.compiler}"
         title = (
@@ -142,6 +154,31 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _split(tests: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The tests that go over wires, and those of `ptf_tests.bulk`."""
+    in_memory = [name for name in tests if (_BULK / f"{name.partition('.')[0]}.py").exists()]
+    return [name for name in tests if name not in in_memory], in_memory
+
+
+def _run_bulk(options: argparse.Namespace, tests: Sequence[str], compiler: str, folder: Path, console: Console) -> bool:
+    """Run the tests that need very many packets; whether they came to their end."""
+    command = [sys.executable, "-m", "ptf_tests.bulk", "--compiler", compiler, "--flows", str(options.flows)]
+    command += ["--results", str(folder / "results.jsonl"), *tests]
+    environment = os.environ | {"PYTHONPATH": str(_CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (folder / "bulk.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=_CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            ended_well = _watch(process, folder, options.seconds, console, "the tests of many packets") == 0
+        finally:
+            process.kill()
+            process.wait()
+    if not ended_well:
+        console.print((folder / "bulk.log").read_text(encoding="utf-8", errors="replace")[-4000:], markup=False)
+    return ended_well
+
+
 def _free_address() -> str:
     """An address that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -149,7 +186,13 @@ def _free_address() -> str:
 
 
 def _run_ptf(
-    options: argparse.Namespace, profile: Target, pipeline: BuildResult, folder: Path, address: str, console: Console
+    options: argparse.Namespace,
+    tests: Sequence[str],
+    profile: Target,
+    pipeline: BuildResult,
+    folder: Path,
+    address: str,
+    console: Console,
 ) -> bool:
     """Run ptf on the tests; whether it came to its end without complaint."""
     parameters = {
@@ -172,23 +215,23 @@ def _run_ptf(
         command += ["--platform-args", f"{folder}:{len(_PORTS)}"]
     if options.failfast:
         command.append("--failfast")
-    command += options.tests
+    command += tests
     environment = os.environ | {"PYTHONPATH": str(_CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
     with (folder / "ptf.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            return _watch(process, folder, options.seconds, console) == 0
+            return _watch(process, folder, options.seconds, console, "ptf") == 0
         finally:
             process.kill()
             process.wait()
 
 
-def _watch(process: subprocess.Popen[bytes], folder: Path, seconds: float, console: Console) -> int | None:
-    """Wait for ptf, showing the progress on a terminal; its exit status, or None if it took too long."""
+def _watch(process: subprocess.Popen[bytes], folder: Path, seconds: float, console: Console, what: str) -> int | None:
+    """Wait for the process, showing the progress on a terminal; its exit status, or None if it took too long."""
     deadline = time.monotonic() + seconds
-    with console.status("starting ptf") as status:
+    with console.status(f"starting {what}") as status:
         while time.monotonic() < deadline:
             try:
                 return process.wait(timeout=0.5)
@@ -196,7 +239,7 @@ def _watch(process: subprocess.Popen[bytes], folder: Path, seconds: float, conso
                 results = read_results(folder / "results.jsonl")
                 bad = sum(result.is_bad for result in results)
                 status.update(f"{len(results)} tests done, {bad} failed")
-    console.print(f"ptf did not end within {seconds:g} s", style="red")
+    console.print(f"{what} did not end within {seconds:g} s", style="red")
     return None
 
 

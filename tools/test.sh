@@ -17,7 +17,7 @@ step() {
 }
 
 packet_tests() {
-    step "packet tests: $1 switch, $2 compiler" python -m ptf_tests.run --target "$1" --compiler "$2" || true
+    step "packet tests: $1 switch, $2 compiler" python -m ptf_tests.run --target "$1" --compiler "$2" --flows 800 || true
 }
 
 step "ruff" ruff check .

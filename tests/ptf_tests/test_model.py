@@ -1,0 +1,48 @@
+"""The model of the contract against the switch in memory: they agree, and a disagreement is found and told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from controlplane.desired import services
+from kulvert.build import build
+from ptf_tests.memory import MemoryNode, ample_target, memory_node
+from ptf_tests.model.drive import Disagreement, every
+from ptf_tests.model.scenarios import FLOWS, scenario
+
+_SEEDS = range(5000, 5008)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryNode]:
+    with memory_node(build(ample_target(), tmp_path_factory.mktemp("pipeline"), "kulvert")) as found:
+        yield found
+
+
+def test_random_flows_keep_the_contract(node: MemoryNode) -> None:
+    assert every(node, map(scenario, _SEEDS)) == FLOWS * len(_SEEDS)
+
+
+def test_a_scenario_is_its_seed_s() -> None:
+    assert scenario(7) == scenario(7) != scenario(8)
+
+
+def test_a_disagreement_is_reduced_and_told(node: MemoryNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The derivation takes every endpoint for usable."""
+    monkeypatch.setattr(services, "usable", lambda found, place: list(found))
+    with pytest.raises(Disagreement) as raised:
+        every(node, map(scenario, range(40)))
+    story = str(raised.value)
+    assert "reduced to:" in story and "allowed " in story, story
+    assert '"kind": "EndpointSlice"' in story and "service_frontend_table" in story, story
+    assert story.count("Open(") == 1, "the other flows are left out"
+
+
+def test_the_switch_is_clean_after_a_scenario(node: MemoryNode) -> None:
+    every(node, [scenario(1)])
+    occupancy = node.dataplane.occupancy()
+    assert occupancy is not None
+    left = {name: count for name, (count, _) in occupancy.tables.items() if count and not name.startswith("tbl_")}
+    assert not {name for name in left if "sctp" not in name}, left
