@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import resource
 import sys
@@ -24,7 +23,8 @@ _PROCESS_START = time.monotonic() - max(
 )
 
 from bench.api_server import NODE  # noqa: E402  after the clock has been read
-from controlplane.app import GC_THRESHOLDS, Controller, ControllerOptions  # noqa: E402
+from controlplane import memory  # noqa: E402
+from controlplane.app import Controller, ControllerOptions  # noqa: E402
 from controlplane.logs import set_up_logging  # noqa: E402
 from controlplane.options import LogFormat  # noqa: E402
 
@@ -82,7 +82,7 @@ async def measure(arguments: argparse.Namespace) -> Outcome:
         resync_seconds=0, post_events=False, log_level="warning",
     )  # fmt: skip
     set_up_logging(LogFormat.TEXT, "warning")
-    gc.set_threshold(*GC_THRESHOLDS)
+    memory.begin()
     controller = Controller(options)
     watch = Watch(controller)
     stop = asyncio.Event()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 
 import watchfiles
 
+from controlplane import memory
 from controlplane.attachments import AttachmentsError, load_attachments
 from controlplane.health import HEALTH, METRICS, HealthServer
 from controlplane.introspection import Introspection
@@ -28,10 +28,6 @@ from controlplane.tracing import TracingError, make_spans
 __all__ = ["Controller", "ControllerOptions", "LogFormat", "OptionsError", "run"]
 
 log = logging.getLogger(__name__)
-
-GC_THRESHOLDS = (200_000, 20, 100)
-"""A cluster is hundreds of thousands of objects in hardly any cycles: looking for those as often as Python does by itself takes a fifth
-of the time of a start."""
 
 
 class Controller:
@@ -66,6 +62,7 @@ class Controller:
             options.can_modify,
             spans,
         )
+        self.reconciler.on_settled = memory.settle
         self.events: EventRecorder | None = None
         self.source: FolderSource | ApiServerSource
         if options.manifests is not None:
@@ -184,5 +181,5 @@ def run(options: ControllerOptions) -> int:
         OptionsError: before anything is written; `str()` is one line for the user.
     """
     set_up_logging(options.log_format, options.log_level)
-    gc.set_threshold(*GC_THRESHOLDS)
+    memory.begin()
     return asyncio.run(_run(options))

@@ -8,11 +8,10 @@ batch; and nothing needs a lock.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -84,13 +83,18 @@ class Reconciler:
         self._attachments: Attachments | None = None
         self._woken = asyncio.Event()
         self._node = ObjectRef("Node", "", settings.node_name)
-        self._reported: set[Problem] = set()
+        self._problem_parts: tuple[frozenset[Problem], ...] = (frozenset(), frozenset())
+        self._problems: frozenset[Problem] = frozenset()
+        self._reported: frozenset[Problem] = frozenset()
         self._last_error = ""
         self._not_ready = "not connected to the switch yet"
         self.is_primary = False
         self.last_sync: LastSync | None = None
         self.health_checks = HealthCheckServers()
         self.on_progress: Progress = lambda what, done, total: None
+        self.on_settled: Callable[[], None] = lambda: None
+        """Called when a full synchronization is over."""
+
         self.on_problems: Callable[[list[tuple[ObjectRef, str]]], None] = lambda problems: None
         """Told of what has become wrong."""
 
@@ -113,9 +117,12 @@ class Reconciler:
         return self._not_ready
 
     @property
-    def problems(self) -> set[Problem]:
+    def problems(self) -> frozenset[Problem]:
         """Everything known to be wrong: with objects, and with what did not fit."""
-        return self.derivation.problems | self.synchronizer.problems
+        parts = (self.derivation.problems, self.synchronizer.problems)
+        if parts[0] is not self._problem_parts[0] or parts[1] is not self._problem_parts[1]:
+            self._problem_parts, self._problems = parts, parts[0] | parts[1]
+        return self._problems
 
     @property
     def pending(self) -> int:
@@ -206,8 +213,7 @@ class Reconciler:
         self._last_error = ""
         if once:
             return
-        gc.collect()
-        gc.freeze()  # what a full sync has made stays; going through it again and again would only make pauses
+        self.on_settled()
         retry_at, retry_delay = self._plan_retry(_FIRST_RETRY)
         resync_at = self._plan_resync()
         beat_at = time.monotonic() + _BEAT_SECONDS
@@ -220,6 +226,7 @@ class Reconciler:
             now = time.monotonic()
             if now >= resync_at:
                 await self._synchronize_all(session, "resync")
+                self.on_settled()
                 resync_at = self._plan_resync()
                 continue
             if now >= beat_at:
@@ -327,9 +334,10 @@ class Reconciler:
         if not len(self._changes) and not self._woken.is_set():
             self.synced.set()
 
-    def _report(self, problems: Iterable[Problem]) -> None:
+    def _report(self, now: frozenset[Problem]) -> None:
         """Log what has become wrong, and what is no longer."""
-        now = set(problems)
+        if now is self._reported:
+            return
         self._metrics.problems.set(len(now))
         begun = sorted(now - self._reported)
         for problem in begun:

@@ -24,6 +24,7 @@ from controlplane.desired.inputs import (
     Output,
     Problem,
     Settings,
+    share_entities,
 )
 from controlplane.desired.ledger import Change, Ledger
 from controlplane.desired.neighbors import NEIGHBORS
@@ -61,7 +62,7 @@ class Derivation:
 
     def __init__(self, settings: Settings) -> None:
         self.ledger = Ledger()
-        self.engine = Engine(self._changed)
+        self.engine = Engine(self._changed, share_entities)
         self._blocks = BlockIndex(self.engine)
         self._peers = PeerIndex(self.engine)
         self._ports = PortIndex(self.engine)
@@ -164,7 +165,7 @@ class Derivation:
         return self.ledger.take_changes()
 
     @property
-    def problems(self) -> set[Problem]:
+    def problems(self) -> frozenset[Problem]:
         """Everything that is wrong with the objects at present."""
         return self.ledger.problems
 

@@ -138,11 +138,17 @@ class Engine:
     """The nodes, and what is to be run.
 
     `changed` is called as (rule, key, old value, new value) whenever a node's value changes; None is the value before the
-    first run and after the node's death, a `Failure` that of a rule which raised.
+    first run and after the node's death, a `Failure` that of a rule which raised. `share`, called as (old value, new value), may give
+    an equal of the new value that is made of the old one's parts, so that there are not two of each in memory.
     """
 
-    def __init__(self, changed: Callable[[Rule[Any, Any], Hashable, Any, Any], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[Rule[Any, Any], Hashable, Any, Any], None],
+        share: Callable[[Any, Any], Any] = lambda old, new: new,
+    ) -> None:
         self._changed = changed
+        self._share = share
         self._nodes: dict[tuple[Rule[Any, Any], Hashable], _Node] = {}
         self._inputs: dict[Input[Any, Any], dict[Hashable, _Node]] = {}
         self._values: dict[Input[Any, Any], dict[Hashable, Any]] = {}
@@ -292,6 +298,7 @@ class Engine:
         except Exception as error:  # whatever is wrong with one object must not stop the others
             new = Failure(f"{rule.name}: {error!r}", error)
         old = node.value
+        changes = new != old
         for dependency, reads in view._deps.items():
             dependency.readers[node] = reads
             if reads and dependency.marked:  # marked again by what ran meanwhile
@@ -300,11 +307,12 @@ class Engine:
             if dependency not in view._deps:
                 self._leave(node, dependency)
         node.deps = view._deps
-        node.value = new
+        if changes:
+            node.value = new = self._share(old, new)
         if node.pending:
             self._mark(node)
         self._emit(node, tuple(view._emitted))
-        if new != old:
+        if changes:
             self._make_readers_stale(node)
             self._changed(rule, node.key, old, new)
 

@@ -7,7 +7,7 @@ import msgspec
 from controlplane.addresses import Prefix
 from controlplane.attachments import Attachments, PodAttachment
 from controlplane.desired.engine import Input
-from controlplane.desired.entities import Entity
+from controlplane.desired.entities import ActionProfileGroup, Entity, GroupMember
 from controlplane.kube.objects import EndpointSlice, KubeObject, Node, ObjectRef
 
 DETECT_LOCAL_MODES = ("Port", "ClusterCIDR", "NodeCIDR")
@@ -57,6 +57,30 @@ class Output(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     precedence: int = 0
     origins: tuple[ObjectRef, ...] = ()
+
+
+def share_entities(old: object, new: object) -> object:
+    """`new`, with the very entities of `old` where they are equal, and in groups the very members.
+
+    One of 250 endpoints has changed, and the others stay what they are.
+    """
+    if not isinstance(old, Output) or not isinstance(new, Output) or not old.entities or not new.entities:
+        return new
+    known = {entity: entity for entity in old.entities}
+    members = {
+        item: item for entity in old.entities if isinstance(entity, ActionProfileGroup) for item in entity.members
+    }
+    return msgspec.structs.replace(
+        new, entities=tuple([known.get(entity) or _share_members(entity, members) for entity in new.entities])
+    )
+
+
+def _share_members(entity: Entity, known: dict[GroupMember, GroupMember]) -> Entity:
+    if not isinstance(entity, ActionProfileGroup):
+        return entity
+    return ActionProfileGroup(
+        entity.action_profile, entity.group, tuple([known.get(item, item) for item in entity.members])
+    )
 
 
 CONFIGURATION = ObjectRef("Configuration", "", "controller")

@@ -42,25 +42,27 @@ class Ledger:
         self._before: dict[EntityKey, Entity | None] = {}
         self._problems: dict[Owner, tuple[Problem, ...]] = {}
         self._conflicts: dict[EntityKey, tuple[Problem, ...]] = {}
+        self._all_problems: frozenset[Problem] | None = frozenset()
 
     def update(self, owner: Owner, old: Output | None, new: Output | None) -> None:
-        """Replace what one owner wants."""
-        before = set(old.entities) if old is not None else set()
-        after = set(new.entities) if new is not None else set()
+        """Replace what one owner wants. An entity that is the same object before and after costs nothing."""
+        before = set(map(id, old.entities)) if old is not None else set()
+        after = set(map(id, new.entities)) if new is not None else set()
         same = old is not None and new is not None and (old.source, old.precedence) == (new.source, new.precedence)
         if old is not None:
             for entity in old.entities:
-                if not same or entity not in after:
+                if not same or id(entity) not in after:
                     self._withdraw(entity.key, owner)
         if new is not None:
             for number, entity in enumerate(new.entities):
-                if not same or entity not in before:
+                if not same or id(entity) not in before:
                     source = new.origins[number] if new.origins else new.source
                     self._claim(entity.key, Claim(entity, new.precedence, owner, source))
         if new is not None and new.problems:
             self._problems[owner] = new.problems
-        else:
-            self._problems.pop(owner, None)
+            self._all_problems = None
+        elif self._problems.pop(owner, None) is not None:
+            self._all_problems = None
 
     def get(self, key: EntityKey) -> Entity | None:
         """The entity in force."""
@@ -85,9 +87,13 @@ class Ledger:
         return [Change(old, new) for key, old in before.items() if (new := self.get(key)) != old]
 
     @property
-    def problems(self) -> set[Problem]:
-        """Everything that is wrong at present."""
-        return {problem for problems in (*self._problems.values(), *self._conflicts.values()) for problem in problems}
+    def problems(self) -> frozenset[Problem]:
+        """Everything that is wrong at present; the same set as long as nothing has changed."""
+        if self._all_problems is None:
+            self._all_problems = frozenset(
+                problem for problems in (*self._problems.values(), *self._conflicts.values()) for problem in problems
+            )
+        return self._all_problems
 
     # -- claims
 
@@ -132,8 +138,9 @@ class Ledger:
         )
         if conflicts:
             self._conflicts[key] = conflicts
-        else:
-            self._conflicts.pop(key, None)
+            self._all_problems = None
+        elif self._conflicts.pop(key, None) is not None:
+            self._all_problems = None
 
     def _note(self, key: EntityKey, old: Entity | None) -> None:
         """Remember what was in force before the first change."""

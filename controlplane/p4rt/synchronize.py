@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from controlplane.desired.entities import ActionProfileGroup, Entity, EntityKey, GroupReference, TableEntry, describe
-from controlplane.desired.inputs import CONFIGURATION, Problem
+from controlplane.desired.inputs import Problem
 from controlplane.desired.ledger import Change, Ledger
 from controlplane.p4rt.allocate import Allocator, Slot, SpaceFullError
 from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity, group_key, member_key
+from controlplane.p4rt.failures import Failures
 from controlplane.p4rt.recover import Recovered, Wanted, recover
 from controlplane.p4rt.replacing import Replacing
 from controlplane.p4rt.sequence import Order, Update, UpdateType, sequence
@@ -23,7 +24,6 @@ from p4base.messages import p4r
 log = logging.getLogger(__name__)
 
 _RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
-_DOES_NOT_FIT = "does not fit"
 _SLICE = 500
 
 
@@ -61,8 +61,7 @@ class Synchronizer:
         self._installed: dict[bytes, bytes] = {}
         self._counts: dict[int, int] = {}
         self._capacity = _capacities(index)
-        self._failed: dict[EntityKey, str] = {}
-        self._stale: dict[bytes, WireEntity] = {}  # should be deleted and could not be
+        self._failures = Failures(ledger.source, self._describe_stale)
         self._retained = False
 
     # -- what people want to know
@@ -78,7 +77,7 @@ class Synchronizer:
 
     @property
     def has_failures(self) -> bool:
-        return bool(self._failed or self._stale)
+        return bool(len(self._failures))
 
     def occupancy(self) -> list[tuple[str, int, int]]:
         """Name, entries and capacity of every table and action profile (its members) that holds something."""
@@ -88,13 +87,12 @@ class Synchronizer:
         )
 
     @property
-    def problems(self) -> set[Problem]:
-        """What is wanted and not installed, by the object that wants it."""
-        found = {Problem(self._ledger.source(key) or CONFIGURATION, reason) for key, reason in self._failed.items()}
-        return found | {
-            Problem(CONFIGURATION, f"cannot be deleted from the switch: {describe(self.codec.decode(wire.message))}")
-            for wire in self._stale.values()
-        }
+    def problems(self) -> frozenset[Problem]:
+        """What is wanted and not installed, by the object that wants it; the same set as long as nothing has changed."""
+        return self._failures.problems
+
+    def _describe_stale(self, found: WireEntity) -> str:
+        return f"cannot be deleted from the switch: {describe(self.codec.decode(found.message))}"
 
     def _name(self, container: int) -> str:
         item = self._index.tables.get(container) or self._index.action_profiles.get(container)
@@ -104,8 +102,7 @@ class Synchronizer:
 
     async def synchronize_all(self, session: Session) -> Written:
         """Read back, recover the numbers, and write whatever differs."""
-        self._failed.clear()
-        self._stale.clear()
+        self._failures.clear()
         self.allocator.forget_reserved()  # what is in the switch is about to be seen
         wanted: dict[bytes, Wanted] = {}
         await _paced(self._encode_all(wanted))
@@ -115,7 +112,7 @@ class Synchronizer:
             await _paced(recover(list(wanted.values()), installed, others, self.codec, recovered))
             if recovered.is_renumbered:
                 wanted.clear()
-                self._failed.clear()
+                self._failures.clear()
                 await _paced(self._encode_all(wanted))
         self._installed = {key: found.body for key, found in installed.items()}
         self._counts = {}
@@ -186,10 +183,23 @@ class Synchronizer:
     async def synchronize(self, changes: Iterable[Change], session: Session, retry: bool = False) -> Written:
         """Write what `changes` ask for, and, if `retry`, what failed before."""
         updates: list[Update] = []
+        await _paced(self._plan(changes, updates))
+        if retry:
+            planned = {update.wire.key for update in updates}
+            self._plan_again(self._failures.keys(), updates, planned)
+            for container, _ in self._failures.crowded():
+                self._plan_again(self._failures.first_crowded(container, self._room(container)), updates, planned)
+            updates += [
+                Update(UpdateType.DELETE, wire, None) for wire in self._failures.stale if wire.key not in planned
+            ]
+        for update in updates:
+            self._failures.discard_stale(update.wire.key)
+        return await self._write(updates, session)
+
+    def _plan(self, changes: Iterable[Change], updates: list[Update]) -> Iterator[None]:
         for change in changes:
             self._count_uses(change)
-            key = (change.new or change.old).key  # type: ignore[union-attr]
-            self._failed.pop(key, None)
+            self._failures.discard((change.new or change.old).key)  # type: ignore[union-attr]
             if change.new is None:
                 if change.old is not None:
                     self._remove(change.old, updates)
@@ -197,26 +207,27 @@ class Synchronizer:
                 wanted = self._encode(change.new)
                 if wanted is not None:
                     self._compare(wanted, change.new, updates)
-        if retry:
-            planned = {update.wire.key for update in updates}
-            for key in list(self._failed):
-                entity = self._ledger.get(key)
-                wanted = self._encode(entity) if entity is not None else None
-                if wanted is not None and wanted.key not in planned:
-                    self._compare(wanted, entity, updates)
-            planned |= {update.wire.key for update in updates}
-            updates += [
-                Update(UpdateType.DELETE, wire, None) for key, wire in self._stale.items() if key not in planned
-            ]
-        for update in updates:
-            self._stale.pop(update.wire.key, None)
-        return await self._write(updates, session)
+            yield
+
+    def _plan_again(self, keys: Iterable[EntityKey], updates: list[Update], planned: set[bytes]) -> None:
+        """Compare what failed before, but for what is `planned` already."""
+        for key in keys:
+            entity = self._ledger.get(key)
+            wanted = self._encode(entity) if entity is not None else None
+            if wanted is not None and wanted.key not in planned:
+                planned.add(wanted.key)
+                self._compare(wanted, entity, updates)
+
+    def _room(self, container: int) -> int:
+        """How many more entries fit, by the size in the P4Info; of no size in it, a batch."""
+        capacity = self._capacity.get(container)
+        return self._batch_size if capacity is None else max(0, capacity - self._counts.get(container, 0))
 
     def _encode(self, entity: Entity, slots: list[Slot] | None = None) -> WireEntity | None:
         try:
             return self.codec.encode(entity, slots)
         except (PipelineMismatchError, SpaceFullError) as error:
-            self._failed[entity.key] = f"cannot be programmed: {error}"
+            self._failures.add(entity, f"cannot be programmed: {error}")
             return None
 
     def _compare(self, wanted: WireEntity, entity: Entity | None, updates: list[Update]) -> None:
@@ -226,7 +237,7 @@ class Synchronizer:
         elif body != wanted.body:
             updates.append(Update(UpdateType.MODIFY, wanted, entity))
         elif entity is not None:
-            self._failed.pop(entity.key, None)
+            self._failures.discard(entity.key)
 
     def _remove(self, entity: Entity, updates: list[Update]) -> None:
         try:
@@ -258,19 +269,18 @@ class Synchronizer:
 
     async def _write(self, updates: list[Update], session: Session) -> Written:
         written = Written()
+        before = {container: self._counts.get(container, 0) for container, _ in self._failures.crowded()}
         await self._write_pass(updates, session, written)
-        crowded = [key for key, reason in self._failed.items() if _DOES_NOT_FIT in reason]
-        if crowded and written.deleted:  # the deletions may have made room
-            again: list[Update] = []
-            for key in crowded:
-                entity = self._ledger.get(key)
-                wanted = self._encode(entity) if entity is not None else None
-                if wanted is not None:
-                    self._compare(wanted, entity, again)
-            await self._write_pass(again, session, written)
-        if not self._stale:
+        again: list[Update] = []
+        planned: set[bytes] = set()
+        for container, count in self._failures.crowded():  # the deletions may have made room
+            freed = before.get(container, 0) - self._counts.get(container, 0)
+            room = max(freed, min(count, self._room(container))) if written.deleted else 0
+            self._plan_again(self._failures.first_crowded(container, room), again, planned)
+        await self._write_pass(again, session, written)
+        if not self._failures.stale:
             self.allocator.sweep()
-        written.refused = len(self._failed) + len(self._stale)
+        written.refused = len(self._failures)
         return written
 
     async def _write_pass(self, updates: list[Update], session: Session, written: Written) -> None:
@@ -309,7 +319,7 @@ class Synchronizer:
             capacity = self._capacity.get(container)
             count = self._counts.get(container, 0)
             if capacity is not None and count >= capacity:
-                self._fail(update, f"{_DOES_NOT_FIT}: {self._name(container)} holds its {capacity} entries already")
+                self._fail(update, f"does not fit: {self._name(container)} holds its {capacity} entries already", True)
                 return False
             self._count(update.wire, +1)  # taken back if it is refused
         missing = self._missing_reference(update)
@@ -329,7 +339,7 @@ class Synchronizer:
                 group = message.action_profile_group
                 limit = self._index.action_profiles[group.action_profile_id].max_group_size
                 if limit and sum(member.weight for member in group.members) > limit:
-                    return f"{_DOES_NOT_FIT}: {len(group.members)} endpoints, and a group holds {limit}"
+                    return f"does not fit: {len(group.members)} endpoints, and a group holds {limit}"
                 for member in group.members:
                     if member_key(group.action_profile_id, member.member_id) not in self._installed:
                         return "waits for an endpoint that could not be programmed"
@@ -352,7 +362,7 @@ class Synchronizer:
                     self._replacing.note_deleted(wire)
                 written.deleted += 1
             else:
-                self._stale[wire.key] = wire
+                self._failures.add_stale(wire)
                 log.warning("the switch does not delete an entry: %s: %s", code, refusal.message)
             return None
         if refusal is None:
@@ -360,7 +370,7 @@ class Synchronizer:
             if self._replacing is not None:
                 self._replacing.note_installed(update)
             if update.entity is not None:
-                self._failed.pop(update.entity.key, None)
+                self._failures.discard(update.entity.key)
             if update.type is UpdateType.INSERT:
                 written.inserted += 1
             else:
@@ -374,14 +384,15 @@ class Synchronizer:
         if update.type is UpdateType.INSERT:
             self._count(wire, -1)
         if code == _RESOURCE_EXHAUSTED:
-            self._fail(update, f"{_DOES_NOT_FIT}: {refusal.message or self._name(wire.container) + ' is full'}")
+            self._fail(update, f"does not fit: {refusal.message or self._name(wire.container) + ' is full'}", True)
         else:
             self._fail(update, f"the switch refuses it: {code}: {refusal.message}")
         return None
 
-    def _fail(self, update: Update, reason: str) -> None:
+    def _fail(self, update: Update, reason: str, is_crowded: bool = False) -> None:
         if update.entity is not None:
-            self._failed[update.entity.key] = f"{describe(update.entity)}: {reason}"
+            where = update.wire.container if is_crowded else None
+            self._failures.add(update.entity, f"{describe(update.entity)}: {reason}", where)
 
     def _count(self, wire: WireEntity, sign: int) -> None:
         """Members and entries count towards their container's size; groups have none of their own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from controlplane.attachments import Attachments, PodAttachment, parse_attachmen
 from controlplane.desired.derive import Derivation
 from controlplane.desired.entities import Entity
 from controlplane.desired.inputs import Settings
+from controlplane.desired.services import SERVICE
 from controlplane.kube.objects import KubeObject, ObjectRef, reference
 from tests.controlplane.cluster import (
     NODE_NAME,
@@ -288,3 +291,31 @@ def test_two_pods_on_one_port_are_a_conflict_and_the_first_has_it() -> None:
     derivation.settle()
     assert not derivation.problems
     assert len(entries_of(derivation.ledger, "source_pod_table")) == 1
+
+
+def test_what_stays_the_same_is_there_once() -> None:
+    """The first change of each Service makes no second copy of its other endpoints: 10,000 of them would take their memory again."""
+
+    def slices(number: int, last: int) -> KubeObject:
+        return typed(
+            slice_value(f"s{number}", [f"10.{number}.0.{index}" for index in range(1, 30)] + [f"10.0.0.{last}"])
+        )
+
+    services = range(40)
+    derivation = derive([service_value(f"s{number}", [f"10.96.2.{number}"]) for number in services])
+    held = [slices(number, 1) for number in services]
+    for obj in held:
+        derivation.apply(reference(obj), obj)
+    derivation.settle()
+    derivation.take_changes()
+    blocks = sys.getallocatedblocks()
+    for number in services:
+        held[number] = slices(number, 2)
+        derivation.apply(reference(held[number]), held[number])
+        derivation.settle()
+        derivation.take_changes()
+    gc.collect()
+    assert (sys.getallocatedblocks() - blocks) / len(services) < 30
+    for output in (output for _, output in derivation.engine.values(SERVICE)):
+        for entity in output.entities:
+            assert derivation.ledger.get(entity.key) is entity

@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import controlplane.reconcile as reconcile_module
-from controlplane.desired.entities import ActionProfileGroup
+from controlplane.addresses import parse_address
+from controlplane.desired.entities import ActionProfileGroup, Entity
 from controlplane.desired.inputs import Settings
 from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
+from controlplane.p4rt.allocate import Slot
+from controlplane.p4rt.codec import Codec, WireEntity
 from controlplane.p4rt.session import SessionError, Target
 from controlplane.pipeline import Pipeline
 from controlplane.reconcile import Reconciler
@@ -261,6 +264,43 @@ def test_what_does_not_fit_is_named_the_rest_works_and_room_is_used_when_there_i
                 store.remove(ref_of(service_value("s2")))
                 await until(lambda: not reconciler.problems)
                 assert len(server.table("service_frontend_table")) == 3
+
+    run(test())
+
+
+def test_a_full_table_makes_other_changes_no_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of entries wait for room: a change elsewhere does not look at them, and one that makes room looks at as many as fit."""
+    encoded: list[object] = []
+    encode = Codec.encode
+
+    def counting(self: Codec, entity: Entity, slots: list[Slot] | None = None) -> WireEntity:
+        encoded.append(entity)
+        return encode(self, entity, slots)
+
+    async def test() -> None:
+        async with switch() as server:
+            store = make_store([service_value(f"s{number}", [f"10.96.1.{number}"]) for number in range(1, 200)])
+            async with controller(server, store, make_pipeline({"service_frontend_table": 3})) as reconciler:
+                problems = reconciler.problems
+                assert len(problems) == 196
+                monkeypatch.setattr(Codec, "encode", counting)
+                monkeypatch.setattr(reconcile_module, "_FIRST_RETRY", 100.0)
+                reconciler.synced.clear()
+                store.put(typed(pod_value("p", "10.1.0.9", port=9)))
+                await reconciler.synced.wait()
+                assert 3 <= len(encoded) < 10
+                assert reconciler.problems is problems, "nor is what is wrong put together again"
+                encoded.clear()
+                installed = {
+                    int.from_bytes(item.match[0].exact.value, "big") for item in server.table("service_frontend_table")
+                }
+                for number in range(1, 200):
+                    if parse_address(f"10.96.1.{number}") in installed:
+                        store.remove(ref_of(service_value(f"s{number}")))
+                        break
+                await until(lambda: len(reconciler.problems) == 195)
+                assert len(server.table("service_frontend_table")) == 3
+                assert len(encoded) < 10
 
     run(test())
 
