@@ -524,6 +524,116 @@ class HeadlessAndExternalNameHaveNoEntries(ContractTest):
                 self.untouched(POD_A, Side(BALANCER[family], 80), ROUTER)
 
 
-def _remote(number: int) -> Host:
-    """Some pod of node-2."""
-    return Host(f"x{number}", ROUTER.port, ROUTER.mac, f"10.2.0.{number}", f"fd00:2::{number:x}")
+class WrongPortOfAClusterIp(ContractTest):
+    """A live cluster IP rejects every port and protocol that it does not serve; equal numbers of other protocols are other frontends."""
+
+    def runTest(self) -> None:
+        self.serve([POD_B])
+        for family in FAMILIES:
+            for port in (79, 81, TARGET_PORT):
+                self.rejected(POD_A, Side(VIP[family], port))
+            src, vip = Side(POD_A.address(family), self.new_port()), Side(VIP[family], 80)
+            self.send(POD_A.port, self.sent_by(POD_A, src, vip, "udp"))
+            got = self.receive()
+            assert got is not None and got[0] == POD_A.port, "UDP is refused by port unreachable"
+        ports = [{"name": name, "port": 80, "protocol": name.upper()} for name in ("tcp", "udp")]
+        targets = [{"name": "tcp", "port": TARGET_PORT}, {"name": "udp", "port": 53, "protocol": "UDP"}]
+        self.cluster.apply(service(list(VIP.values()), ports))
+        for family in FAMILIES:
+            self.cluster.apply(endpoint_slice(family, [endpoint(POD_C, family)], targets))
+            vip = Side(VIP[family], 80)
+            self.reach(POD_A, vip, [POD_C], masqueraded=False)
+            src = Side(POD_A.address(family), self.new_port())
+            wanted = self.delivered_to(POD_C, src, Side(POD_C.address(family), 53), "udp")
+            self.pass_through(POD_A.port, self.sent_by(POD_A, src, vip, "udp"), POD_C.port, wanted)
+
+
+class AddressNobodyHolds(ContractTest):
+    """An address of a Service range that no Service holds is dropped, also of a second range, and after its Service went."""
+
+    def runTest(self) -> None:
+        second = {4: "10.97.0.9", 6: "fd00:97::9"}
+        self.serve([POD_B])
+        for family in FAMILIES:
+            unheld = "10.96.0.2" if family == 4 else "fd00:96::2"
+            for client in (POD_A, NODE, REMOTE):
+                self.dropped(client, Side(unheld, 80), DropReason.SERVICE_DROPPED)
+            self.untouched(POD_A, Side(second[family], 80), ROUTER)
+        cidr = {
+            "kind": "ServiceCIDR",
+            "metadata": {"name": "more"},
+            "spec": {"cidrs": ["10.97.0.0/16", "fd00:97::/112"]},
+        }
+        self.cluster.apply(cidr)
+        self.cluster.remove(service(list(VIP.values()), []))
+        for family in FAMILIES:
+            self.dropped(POD_A, Side(second[family], 80), DropReason.SERVICE_DROPPED)
+            self.dropped(POD_A, Side(VIP[family], 80), DropReason.SERVICE_DROPPED)
+
+
+class ServiceOfAnotherProxy(ContractTest):
+    """A Service with the label service.kubernetes.io/service-proxy-name is ignored, everywhere."""
+
+    def runTest(self) -> None:
+        port = {"name": "p", "port": 80, "nodePort": NODE_PORT}
+        value = service(
+            list(VIP.values()), [port], status=load_balancer(*BALANCER.values()), externalIPs=list(EXTERNAL.values())
+        )
+        value["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "somebody-else"}
+        self.cluster.apply(value)
+        self.set_endpoints([POD_B])
+        for family in FAMILIES:
+            self.dropped(POD_A, Side(VIP[family], 80), DropReason.SERVICE_DROPPED)
+            for vip in (BALANCER, EXTERNAL):
+                self.untouched(POD_A, Side(vip[family], 80), ROUTER)
+            self.untouched(REMOTE, Side(NODE.address(family), NODE_PORT), NODE)
+
+
+class ConditionsOfTheSliceCount(ContractTest):
+    """publishNotReadyAddresses is in the conditions already: they alone are read; unknown counts as ready."""
+
+    def runTest(self) -> None:
+        self.serve([(POD_B, {"ready": False}), R1], publishNotReadyAddresses=True)
+        for family in FAMILIES:
+            vip = Side(VIP[family], 80)
+            self.assertEqual(self.reached(POD_A, vip, [R1], masqueraded=False, tries=6), {"r1"})
+        for family in FAMILIES:
+            unknown = endpoint(POD_B, family)
+            del unknown["conditions"]
+            self.cluster.apply(endpoint_slice(family, [unknown], [{"name": "p", "port": TARGET_PORT}]))
+            self.reach(POD_A, Side(VIP[family], 80), [POD_B], masqueraded=False)
+
+
+class FamiliesAreIndependent(ContractTest):
+    """A Service that has endpoints in one family only rejects in the other, and one with one cluster IP is in that family alone."""
+
+    def runTest(self) -> None:
+        self.serve([POD_B])
+        self.cluster.apply(endpoint_slice(6, [], [{"name": "p", "port": TARGET_PORT}]))
+        self.reach(POD_A, Side(VIP[4], 80), [POD_B], masqueraded=False)
+        self.rejected(POD_A, Side(VIP[6], 80))
+        self.set_endpoints([POD_B])
+        port = {"name": "p", "port": 80, "nodePort": NODE_PORT}
+        options: dict[str, Any] = {"type": "LoadBalancer", "externalIPs": list(EXTERNAL.values())}
+        self.cluster.apply(service([VIP[6]], [port], status=load_balancer(*BALANCER.values()), **options))
+        self.dropped(POD_A, Side(VIP[4], 80), DropReason.SERVICE_DROPPED)
+        self.untouched(REMOTE, Side(NODE.ipv4, NODE_PORT), NODE)
+        self.untouched(POD_A, Side(BALANCER[4], 80), ROUTER)
+        self.untouched(POD_A, Side(EXTERNAL[4], 80), ROUTER)
+        for vip in self.external_frontends(6).values():
+            self.reach(REMOTE, vip, [POD_B], masqueraded=True)
+
+
+class OddAddresses(ContractTest):
+    """Leading zeros are refused with the object's name, white space and IPv4-mapped IPv6 are read; the rest of the Service works."""
+
+    def runTest(self) -> None:
+        odd = ["198.18.0.010", " 198.18.0.7 ", "::ffff:198.18.0.8"]
+        self.serve([POD_B], externalIPs=[*odd, EXTERNAL[4]])
+        self.assertEqual(len(self.cluster.problems), 1, self.cluster.problems)
+        self.assertIn("Service/shop/web", self.cluster.problems[0])
+        for address in ("198.18.0.7", "198.18.0.8", EXTERNAL[4], VIP[4]):
+            self.reach(POD_A, Side(address, 80), [POD_B], masqueraded=address != VIP[4])
+        for address in ("198.18.0.8", "198.18.0.10"):
+            self.untouched(POD_A, Side(address, 81), ROUTER)
+        self.untouched(POD_A, Side("198.18.0.10", 80), ROUTER)
