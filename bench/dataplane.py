@@ -24,6 +24,8 @@ from pathlib import Path
 
 import msgspec
 
+from bench.start import Start, Wires, measure_start
+from bench.start import render as render_starts
 from bench.throughput import build_c
 from kulvert.build import build
 from kulvert.failures import UserError, run_guarded
@@ -57,14 +59,6 @@ class Tcp(msgspec.Struct, frozen=True):
 
     name: str
     gigabits: float
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Seconds from the switch's start to its readiness, with nothing in the cache and when the program was seen before."""
-
-    program: str
-    cold: float
-    warm: float
 
 
 class Tables(msgspec.Struct, frozen=True):
@@ -147,21 +141,22 @@ def switches(program: Path) -> dict[str, tuple[list[str], list[int]]]:
     return found
 
 
-def make_wires(spaces: Sequence[str] = ("", "")) -> None:
-    """e0-sw0 and e1-sw1, the outer ends in `spaces` if they are named."""
+def make_wires(spaces: Sequence[str] = ("", ""), prefix: str = "") -> None:
+    """e0-sw0 and e1-sw1, the outer ends in `spaces` if they are named. All names begin with `prefix`."""
     for number, space in enumerate(spaces):
-        peer = ["peer", "name", f"e{number}"]
+        outside, inside = f"{prefix}e{number}", f"{prefix}sw{number}"
+        peer = ["peer", "name", outside]
         if space:
             ip("netns", "add", space)
             peer += ["netns", space]
-        ip("link", "add", f"sw{number}", "type", "veth", *peer)
-        ip("link", "set", f"sw{number}", "up")
-        ip(*(["-n", space] if space else []), "link", "set", f"e{number}", "up")
+        ip("link", "add", inside, "type", "veth", *peer)
+        ip("link", "set", inside, "up")
+        ip(*(["-n", space] if space else []), "link", "set", outside, "up")
 
 
 def arrivals() -> int:
     """Packets that came to e1."""
-    return int(Path("/proc/thread-self/net/dev").read_text().partition("e1:")[2].split()[1])
+    return int(Path("/proc/thread-self/net/dev").read_text().partition(" e1:")[2].split()[1])
 
 
 def best_rate(load: Path) -> float:
@@ -244,20 +239,15 @@ def measure_tcp(folder: Path) -> tuple[Tcp, ...]:
     return tuple(results)
 
 
-def measure_start(program: Path, name: str, folder: Path) -> Start:
-    """The whole process, from its start to the line that says it is ready."""
-    seconds = []
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / f"cache-{name}")}
-    for _ in range(2):
-        started = time.monotonic()
-        command = [sys.executable, "-m", "kulvert", "switch", str(program), "--grpc-server-addr", "127.0.0.1:0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            assert process.stdout is not None
-            if "ready" not in process.stdout.readline():
-                raise UserError(f"the switch did not start with {program}")
-            seconds.append(time.monotonic() - started)
-            process.terminate()
-    return Start(name, seconds[0], seconds[1])
+def measure_starts(five_tuple: Path, folder: Path) -> tuple[Start, ...]:
+    """The five-tuple program, which forwards at once, and the node pipeline, which has nobody to forward to yet."""
+    make_wires(prefix="st")
+    wires = Wires(("stsw0", "stsw1"), ("ste0", "ste1"), udp_frame(20_000))
+    node = build("native", folder / "node", "kulvert").bmv2_json
+    return (
+        measure_start(five_tuple, "five_tuple", folder, wires),
+        measure_start(node, "node pipeline", folder, None),
+    )
 
 
 def fastest(dataplane: NativeDataplane, frames: Sequence[tuple[int, bytes]]) -> float:
@@ -307,9 +297,8 @@ def measure(folder: Path) -> Results:
     wires = measure_wires(folder)
     tcp = measure_tcp(folder)
     print("- start", file=sys.stderr)
-    node = build("native", folder / "node", "kulvert").bmv2_json
     five = folder / "five_tuple.json"
-    starts = (measure_start(five, "five_tuple", folder), measure_start(node, "node pipeline", folder))
+    starts = measure_starts(five, folder)
     print("- in memory", file=sys.stderr)
     memory = measure_memory(five)
     return Results(wires, tcp, starts, memory, measure_tables(compile_program("exact", folder)))
@@ -348,12 +337,8 @@ def render(found: Results) -> str:
     lines += [f"| {item.name} | {item.gigabits:.1f} |" for item in found.tcp] or ["| iperf3 is not there | |"]
     lines += [
         "",
-        "From the start of the process to forwarding:",
-        "",
-        "| program | never seen, s | seen before, s |",
-        "|---|---|---|",
+        *render_starts(found.starts),
     ]
-    lines += [f"| {item.program} | {item.cold:.2f} | {item.warm:.2f} |" for item in found.starts]
     tables = found.tables
     lines += [
         "",

@@ -9,9 +9,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kulvert.failures import EXIT_USAGE, report, run_guarded
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     import click
 
 
-@dataclass(frozen=True, slots=True)
-class PassThrough:
+class PassThrough(NamedTuple):
     """A command that takes another tool's arguments untouched, `--help` included. It needs nothing of click and does
     without its import: a compiler's cold start counts.
 

@@ -1,5 +1,6 @@
 """What the P4Runtime service asks of a data plane: the seam between `p4switch.service` and `p4switch.native`.
 
+import msgspec
 Everything crosses this seam in the terms of the BMv2 JSON: objects by their fully qualified name (which is their P4Info
 name too) and values as packed bytes, so that the native runtime can take them without a Python object per value.
 
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 
 class Status(Enum):
@@ -34,8 +36,7 @@ class DataplaneError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """The match part of an entry.
 
     Attributes:
@@ -50,23 +51,20 @@ class Match:
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """An action by full name, with its packed parameters."""
 
     name: str
     args: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRef:
+class MemberRef(msgspec.Struct, frozen=True):
     """A member of the table's action profile, by member id."""
 
     member_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRef:
+class GroupRef(msgspec.Struct, frozen=True):
     """A group of the table's action selector, by group id."""
 
     group_id: int
@@ -75,16 +73,14 @@ class GroupRef:
 TableAction = Action | MemberRef | GroupRef
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(msgspec.Struct, frozen=True):
     """Packets and bytes since the last write of the counter."""
 
     packets: int
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeterConfig:
+class MeterConfig(msgspec.Struct, frozen=True):
     """Rates in units (bytes or packets, as the program says) a second, bursts in units.
 
     Attributes:
@@ -99,8 +95,7 @@ class MeterConfig:
     single_rate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MeterState:
+class MeterState(msgspec.Struct, frozen=True):
     """A meter as it is read: its configuration (None: every packet is green), and the packets marked with each colour."""
 
     config: MeterConfig | None
@@ -109,8 +104,7 @@ class MeterState:
     red: Counter
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(msgspec.Struct, frozen=True):
     """What is written with an entry beside its match and action.
 
     Attributes:
@@ -130,8 +124,7 @@ PLAIN = Attributes()
 """An entry with a match and an action only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An installed entry, as `read_entries` yields it.
 
     Attributes:
@@ -148,8 +141,7 @@ class Entry:
     idle_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMember:
+class GroupMember(msgspec.Struct, frozen=True):
     """A member's place in a group. `weight` >= 1; `watch_port` None means always active."""
 
     member_id: int
@@ -157,8 +149,7 @@ class GroupMember:
     watch_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PortStats:
+class PortStats(msgspec.Struct, frozen=True):
     """One port: its number, interface and counters since it was added."""
 
     port: int
@@ -172,8 +163,7 @@ class PortStats:
     tx_dropped: int
 
 
-@dataclass(frozen=True, slots=True)
-class DigestConfig:
+class DigestConfig(msgspec.Struct, frozen=True):
     """How the samples of a digest are gathered (P4Runtime specification, "DigestEntry").
 
     Attributes:
@@ -187,8 +177,7 @@ class DigestConfig:
     ack_timeout_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class DigestList:
+class DigestList(msgspec.Struct, frozen=True):
     """A list of distinct samples.
 
     Attributes:
@@ -202,8 +191,7 @@ class DigestList:
     samples: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ValueSetField:
+class ValueSetField(msgspec.Struct, frozen=True):
     """A field of a value set's key: `size` bytes; a `ranged` one is matched between bounds, others under a mask."""
 
     size: int
@@ -322,8 +310,7 @@ class Dataplane(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class WireValue:
+class WireValue(msgspec.Struct, frozen=True):
     """A key field, or an action's parameter, as P4Runtime knows it and where it is packed.
 
     Attributes:
@@ -337,8 +324,7 @@ class WireValue:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class WireAction:
+class WireAction(msgspec.Struct, frozen=True):
     """An action of a table. `in_entries`: entries may be written with it, by bytes."""
 
     id: int
@@ -347,8 +333,7 @@ class WireAction:
     params: tuple[WireValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WireTable:
+class WireTable(msgspec.Struct, frozen=True):
     """A table as P4Runtime knows it.
 
     Attributes:
@@ -366,8 +351,7 @@ class WireTable:
     actions: tuple[WireAction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WireHeader:
+class WireHeader(msgspec.Struct, frozen=True):
     """What a WriteRequest says beside its updates; `election_id` None if it is unset."""
 
     device_id: int
@@ -377,8 +361,7 @@ class WireHeader:
     updates: int
 
 
-@dataclass(frozen=True, slots=True)
-class WireQuery:
+class WireQuery(msgspec.Struct, frozen=True):
     """Which entries of a table are read, and what of them beside match, action and metadata.
 
     Attributes:

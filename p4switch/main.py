@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-import logging.handlers
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from p4switch.addresses import why_not_listen
 from p4switch.dataplane import Dataplane, DataplaneError
 from p4switch.options import SwitchOptions, UsageError, make_parser, parse_args
 from p4switch.tools import THRIFT_HOST, StartError, Tools
@@ -38,6 +38,8 @@ def run(argv: Sequence[str], *, simple: bool = False) -> int:
         sys.stdout.write(make_parser().format_help())
         return 0
     if "-v" in argv or "--version" in argv:
+        from importlib import metadata
+
         print(f"kulvert {metadata.version('kulvert')}")
         return 0
     if "--json-version" in argv:
@@ -104,12 +106,12 @@ def serve(
         StartError: a file, interface, address or the C compiler is not there, or not usable.
     """
     program = _read(options.program, "program") if options.program else None
+    if options.grpc and (why := why_not_listen(options.address)) is not None:
+        raise StartError(f"cannot listen on {options.address}: {why}")
     with ExitStack() as stack:
         try:
             dataplane = make_dataplane(options) if make_dataplane is not None else _native_dataplane(options, program)
             stack.callback(dataplane.close)
-            # The address first: it is the cheapest to be refused, and nothing is answered before `start`.
-            server = _p4runtime(options, dataplane) if options.grpc else None
             tools = Tools(options, dataplane, stack)
             if program is not None:
                 try:
@@ -117,6 +119,8 @@ def serve(
                 except DataplaneError as error:
                     raise StartError(f"{options.program}: {error}") from None
             tools.open_ports()
+            # Packets are forwarded from here on; gRPC and what it serves take as long again to be imported.
+            server = _p4runtime(options, dataplane) if options.grpc else None
             tools.start()
             observe_write = tools.start_metrics()
             if server is not None:
@@ -130,10 +134,15 @@ def serve(
         log.info("stopping")
 
 
-def _p4runtime(options: SwitchOptions, dataplane: Dataplane) -> P4RuntimeServer:
+def _import_service() -> None:
     # gRPC's own words on standard error say nothing that an exception does not.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    importlib.import_module("p4switch.service.server")
+
+
+def _p4runtime(options: SwitchOptions, dataplane: Dataplane) -> P4RuntimeServer:
+    _import_service()
     from p4switch.service.core import Device
     from p4switch.service.server import BindError, P4RuntimeServer, TlsOptions
 
@@ -153,10 +162,12 @@ def _p4runtime(options: SwitchOptions, dataplane: Dataplane) -> P4RuntimeServer:
 
 def _native_dataplane(options: SwitchOptions, program: bytes | None) -> Dataplane:
     from p4switch.native import NativeDataplane
+    from p4switch.native.compiler import in_background
     from p4switch.native.programs import begin
 
-    # While the program is compiled, the rest is got ready.
     begun = begin(program, traced=options.trace is not None) if program is not None else None
+    if begun is not None and not begun.result.done():  # the C compiler has the processors for a while
+        in_background(_import_service)
     return NativeDataplane(
         cpu_port=options.cpu_port,
         drop_port=options.drop_port,
@@ -199,7 +210,9 @@ def _start_logging(options: SwitchOptions) -> None:
     if options.log_file is not None:
         try:
             if options.log_max_bytes:
-                handler = logging.handlers.RotatingFileHandler(
+                from logging.handlers import RotatingFileHandler
+
+                handler = RotatingFileHandler(
                     options.log_file, maxBytes=options.log_max_bytes, backupCount=max(0, options.log_max_files - 1)
                 )
             else:

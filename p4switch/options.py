@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+import msgspec
 
 DEFAULT_ADDRESS = "127.0.0.1:9559"
 DEFAULT_THRIFT_PORT = 9090
@@ -76,8 +77,7 @@ class UsageError(Exception):
     """The arguments are wrong. `str()` says which one and what was expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortOption:
+class PortOption(msgspec.Struct, frozen=True):
     """One `-i PORT@INTERFACE`."""
 
     port: int
@@ -87,8 +87,7 @@ class PortOption:
         return f"{self.port}@{self.interface}"
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(msgspec.Struct, frozen=True):
     """PEM files of `--grpc-server-ssl`."""
 
     certificate: Path
@@ -97,8 +96,7 @@ class TlsFiles:
     require_client_certificate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchOptions:
+class SwitchOptions(msgspec.Struct, frozen=True):
     """What the switch is to do.
 
     Attributes:

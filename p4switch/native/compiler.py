@@ -18,10 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+import msgspec
 
 from p4switch.dataplane import DataplaneError, Status
 
@@ -72,8 +73,7 @@ def sanitizers() -> tuple[str, ...]:
     return (f"-fsanitize={wanted}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(msgspec.Struct, frozen=True):
     """One shared object to make: `name` is for people, `sources` are C files, `text` is C that was generated."""
 
     name: str
@@ -81,8 +81,7 @@ class Build:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Toolchain:
+class Toolchain(msgspec.Struct, frozen=True):
     """A compiler's command, the flags it is given, and the hash of both and of what it is."""
 
     command: tuple[str, ...]

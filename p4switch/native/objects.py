@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes as c
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from p4switch.dataplane import (
     Action,
@@ -42,8 +43,7 @@ def meter_struct(config: MeterConfig) -> MeterConfigStruct:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TableInfo:
+class TableInfo(msgspec.Struct, frozen=True):
     """A table. `actions` numbers those that an entry (or the default) can name itself."""
 
     name: str
@@ -120,8 +120,7 @@ class TableInfo:
         target.idle_timeout_ns = attributes.idle_timeout_ns
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileInfo:
+class ProfileInfo(msgspec.Struct, frozen=True):
     """An action profile. `action_names` is in the order of the numbers in C."""
 
     name: str
@@ -144,8 +143,7 @@ class ProfileInfo:
         return self.action_names.index(action.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(msgspec.Struct, frozen=True):
     """What the program itself puts into a table: an entry, or with no match the default action. `args` are packed."""
 
     table: int
@@ -154,8 +152,7 @@ class Installed:
     match: Match | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(msgspec.Struct, frozen=True):
     """Everything about a program that running it takes beside its C; plain data, so that it can be kept.
 
     Arrays have a number and a size; `shapes` say of a register, counter or meter what must be alike for another program to go on

@@ -6,8 +6,9 @@ from __future__ import annotations
 import ctypes as c
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from p4switch.dataplane import DataplaneError, Status
 from p4switch.endpoints.registry import Endpoints
@@ -39,8 +40,7 @@ DROP_REASONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Occupancy:
+class Occupancy(msgspec.Struct, frozen=True):
     """The running program, and entries and size of each of its tables; members, groups and size of each profile."""
 
     program: str

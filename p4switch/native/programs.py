@@ -11,7 +11,6 @@ import logging
 import os
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,16 +31,14 @@ _TRANSLATORS = ("bmv2", "codegen")
 """The packages that make C of a JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """A program that can be loaded: its shared object and its objects."""
 
     path: Path
     objects: Objects
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """A program that is being made ready."""
 
     config: bytes
@@ -49,8 +46,7 @@ class Begun:
     result: Future[Ready]
 
 
-@dataclass(frozen=True, slots=True)
-class _Note:
+class _Note(msgspec.Struct, frozen=True):
     """What is kept of a program beside its shared object, the name of whose file is `library`."""
 
     library: str

@@ -9,7 +9,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from p4switch.dataplane import (
     Counter,
@@ -37,8 +38,7 @@ _SWEEP_SHARE = 20
 """A search for idle entries may take one part in this many of the time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A pipeline in C, with the names of its objects."""
 
     config: bytes

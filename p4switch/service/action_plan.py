@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from p4base import bytestring
 from p4base.messages import p4i, p4r
@@ -20,8 +21,7 @@ _PARAM_ID = 2
 _PARAM_VALUE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(msgspec.Struct, frozen=True):
     """One parameter, at `offset` of the packed arguments; `bitwidth` is the device's."""
 
     id: int

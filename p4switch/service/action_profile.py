@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from p4base import bytestring
 from p4base.messages import p4i, p4r
 from p4switch.dataplane import Action, Dataplane, DataplaneError, GroupMember
@@ -47,8 +49,7 @@ class IdPool:
         self._free.append(taken)
 
 
-@dataclass(frozen=True, slots=True)
-class OneShot:
+class OneShot(msgspec.Struct, frozen=True):
     """An installed one-shot set: the group and members that stand for it, and its message for read-back.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from p4base.messages import p4r
 from p4switch.service import wire
@@ -48,8 +49,7 @@ def answer(entity_number: int) -> Callable[[bytes], bytes]:
     return wrap
 
 
-@dataclass(frozen=True, slots=True)
-class ReadScope:
+class ReadScope(msgspec.Struct, frozen=True):
     """Which objects a read may return."""
 
     role: RoleConfig | None = None

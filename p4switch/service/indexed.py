@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from p4base.messages import p4r
 from p4switch.dataplane import Dataplane
@@ -25,8 +26,7 @@ _answer_counter = answer(COUNTER_ENTRY)
 _answer_register = answer(REGISTER_ENTRY)
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(msgspec.Struct, frozen=True):
     """An indirect counter or register: `size` cells. `codec` is a register's, None if its type is not one that it can hold."""
 
     id: int

@@ -7,7 +7,8 @@ takes a short path; everything else, mistakes included, takes the general one, w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from p4base import bytestring
 from p4base.messages import p4i, p4r
@@ -41,8 +42,7 @@ _ENTRY_PRIORITY = 4
 MAX_PRIORITY = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class KeyField:
+class KeyField(msgspec.Struct, frozen=True):
     """One field of the key.
 
     Attributes:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from msgspec.structs import replace
 
 from p4switch.dataplane import (
     PLAIN,

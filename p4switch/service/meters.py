@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from p4base.messages import p4i, p4r
 from p4switch.dataplane import Counter, Dataplane, MeterConfig, MeterState
@@ -20,8 +21,7 @@ _CONFIG = 3
 _COUNTERS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class MeterPlan:
+class MeterPlan(msgspec.Struct, frozen=True):
     """The type of one meter: which configurations it takes."""
 
     name: str
@@ -83,8 +83,7 @@ def _state_to_wire(state: MeterState, *, with_counters: bool) -> bytes:
     return written + wire.bytes_field(_COUNTERS, colours_to_wire(state)) if with_counters else written
 
 
-@dataclass(frozen=True, slots=True)
-class MeterArray:
+class MeterArray(msgspec.Struct, frozen=True):
     """An indirect meter: `size` cells."""
 
     id: int

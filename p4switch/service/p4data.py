@@ -6,8 +6,9 @@ The data plane knows numbers: a scalar is one, a struct or a tuple is those of i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from p4base import bytestring
 from p4base.messages import p4d, p4t
@@ -76,8 +77,7 @@ def unpack(number: int, widths: Sequence[int]) -> list[int]:
     return values[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarCodec:
+class ScalarCodec(msgspec.Struct, frozen=True):
     """A scalar type.
 
     Attributes:
@@ -119,8 +119,7 @@ class ScalarCodec:
         return wire.bytes_field(_BITSTRING if self.member == "bitstring" else _ENUM_VALUE, data)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCodec:
+class NamedCodec(msgspec.Struct, frozen=True):
     """An enum without values of its own, or `error`: the controller's names, the data plane's numbers in 32 bits."""
 
     member: str
@@ -145,8 +144,7 @@ class NamedCodec:
         return wire.bytes_field(_ENUM if self.member == "enum" else _ERROR, name.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class CompoundCodec:
+class CompoundCodec(msgspec.Struct, frozen=True):
     """A struct or a tuple.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from p4base import bytestring
 from p4base.lookup import P4InfoIndex
@@ -15,8 +16,7 @@ PACKET_IN = "packet_in"
 PACKET_OUT = "packet_out"
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataField:
+class MetadataField(msgspec.Struct, frozen=True):
     """A field of a controller header: `bitwidth` bits, of which the lowest is `shift` bits from the header's end."""
 
     id: int

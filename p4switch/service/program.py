@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from p4base.bytestring import byte_width
 from p4switch.dataplane import Action, Entry, Match
@@ -27,8 +28,7 @@ DEFAULT_SIZE = 1024
 """Entries of a table, or members of a profile, that declares no size."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceKey:
+class DeviceKey(msgspec.Struct, frozen=True):
     """One field of a table's key.
 
     Attributes:
@@ -42,8 +42,7 @@ class DeviceKey:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceParam:
+class DeviceParam(msgspec.Struct, frozen=True):
     name: str
     bitwidth: int
 
@@ -55,8 +54,7 @@ _Widths = dict[tuple[str, str], int]
 """The width of each (header instance, field)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTable:
+class DeviceTable(msgspec.Struct, frozen=True):
     """One match table.
 
     Attributes:
@@ -80,8 +78,7 @@ class DeviceTable:
         return all(key.match_kind == "exact" for key in self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceProgram:
+class DeviceProgram(msgspec.Struct, frozen=True):
     """The objects of a BMv2 JSON that P4Runtime can name.
 
     Attributes:

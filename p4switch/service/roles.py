@@ -6,18 +6,15 @@ configuration has full access ("Role Config").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from finsy.proto import stratum
+import msgspec
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
-from p4base.messages import p4r
+from p4base.messages import p4r, stratum
 from p4switch.service.errors import Code, P4Error, invalid
 
 
-@dataclass(frozen=True, slots=True)
-class RoleConfig:
+class RoleConfig(msgspec.Struct, frozen=True):
     """Stratum's P4RoleConfig, as sets.
 
     Attributes:

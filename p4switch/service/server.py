@@ -7,18 +7,18 @@ measured without a socket.
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import grpc
+import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from p4base.messages import p4r
+from p4switch.addresses import why_not_listen
 from p4switch.service.arbitration import Client
 from p4switch.service.core import Device
 from p4switch.service.errors import BatchError, Code, P4Error, invalid
@@ -41,8 +41,7 @@ _DETAILS = "grpc-status-details-bin"
 R = TypeVar("R", bound=Message | bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
+class TlsOptions(msgspec.Struct, frozen=True):
     """The server's certificate chain and key, and the authority that signs clients' certificates (all PEM)."""
 
     certificate: bytes
@@ -91,7 +90,7 @@ class P4RuntimeServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            why = _why_not(address)
+            why = why_not_listen(address)
             if why is None:
                 why = "gRPC refused it" if tls is None else "the certificates or the key are not usable PEM files"
             raise BindError(f"cannot listen on {address}: {why}")
@@ -222,19 +221,6 @@ def _abort(context: grpc.ServicerContext, error: P4Error) -> NoReturn:
         context.set_trailing_metadata(((_DETAILS, error.status().SerializeToString()),))
     context.abort(grpc.StatusCode[error.code.name], str(error))
     raise AssertionError("context.abort returned")
-
-
-def _why_not(address: str) -> str | None:
-    """Why an address cannot be listened on, in the system's words (gRPC does not tell); None if it can."""
-    host, _, port = address.rpartition(":")
-    try:
-        family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.bind(place)
-            probe.listen()
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
 
 
 def _credentials(tls: TlsOptions) -> grpc.ServerCredentials:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from p4base.messages import p4i, p4r
 from p4switch.dataplane import (
     PLAIN,
@@ -49,8 +51,7 @@ _MEMBER_ID = 2
 _GROUP_ID = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(msgspec.Struct, frozen=True):
     """Which fields of an entry are read beside its match, action and metadata."""
 
     counter: bool = False

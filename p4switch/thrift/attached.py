@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from p4switch.dataplane import Attributes, DataplaneError, Entry, Match, MeterConfig, MeterState, Status
 from p4switch.native import NativeDataplane
