@@ -6,9 +6,8 @@ run shows several. The kinds carry p4c's names, which P4 authors know from its `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from enum import Enum
 from typing import TextIO
 
@@ -22,6 +21,7 @@ MAX_LINE = 160
 class Severity(Enum):
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 class Kind(Enum):
@@ -55,9 +55,44 @@ class Kind(Enum):
     KEYS = "keys"
     BRANCH = "branch"
     INVALID_HEADER = "invalid-header"
+    DUPLICATE_PRIORITIES = "duplicate-priorities"
+    ENTRIES_OUT_OF_ORDER = "entries-out-of-priority-order"
+    INSUFFICIENT = "insufficient"
     IGNORE = "ignore"
     IGNORE_PROPERTY = "ignore-prop"
     IO = "io"
+
+
+ERRORS_ONLY = frozenset(
+    {
+        Kind.SYNTAX_ERROR,
+        Kind.PREPROCESSOR,
+        Kind.TYPE_ERROR,
+        Kind.NOT_FOUND,
+        Kind.UNSUPPORTED_ON_TARGET,
+        Kind.EXPECTED,
+        Kind.UNEXPECTED,
+        Kind.OVERLIMIT,
+        Kind.INSUFFICIENT,
+        Kind.IO,
+    }
+)
+"""Kinds that no warning has: what is wrong cannot be made less than an error."""
+OTHERS_OF_P4C = frozenset(
+    {"legacy", "failed", "type-inference", "multi-header-extract", "inferred", "progress", "removed", "reserved"}
+)
+"""Names that p4c knows for what is never said here; options and annotations may have them."""
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def kind_named(name: str) -> Kind | None:
+    """The kind with this name, in which `_` may stand for `-`."""
+    return _KINDS.get(name.replace("_", "-"))
+
+
+def is_kind_of_p4c(name: str) -> bool:
+    """p4c has this kind, though there is none of it here."""
+    return name.replace("_", "-") in OTHERS_OF_P4C
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +155,17 @@ class Diagnostics:
 
     Attributes:
         limit: after this many errors `full` becomes true, further ones are only counted, and the phases stop early.
-        silenced: kinds whose warnings are dropped.
-        promoted: kinds whose warnings become errors; `promote_all` does it for every kind.
+        severities: what warnings of a kind become (None: nothing is said).
+        default_severity: what those of the other kinds become.
     """
 
     limit: int = DEFAULT_ERROR_LIMIT
-    silenced: set[Kind] = field(default_factory=set)
-    promoted: set[Kind] = field(default_factory=set)
-    promote_all: bool = False
+    severities: dict[Kind, Severity | None] = field(default_factory=dict)
+    default_severity: Severity | None = Severity.WARNING
     entries: list[Diagnostic] = field(default_factory=list)
     error_count: int = 0
     warning_count: int = 0
+    _promoted_count: int = 0
     _seen: set[tuple[object, ...]] = field(default_factory=set)
     _quiet: dict[Kind, list[Span]] = field(default_factory=dict)
 
@@ -147,11 +182,17 @@ class Diagnostics:
         self._add(Severity.ERROR, kind, message, span, notes)
 
     def warning(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
-        """A warning, or an error if its kind was promoted, or nothing if it was silenced or is about a system file."""
-        if kind in self.silenced or (span is not None and (span.file.system or self._is_quiet(kind, span))):
+        """A warning, or what the options make of its kind; nothing where `@noWarn` says so or about a system file."""
+        severity = self.severity_of(kind)
+        if severity is None or (span is not None and (span.file.system or self._is_quiet(kind, span))):
             return
-        promoted = self.promote_all or kind in self.promoted
-        self._add(Severity.ERROR if promoted else Severity.WARNING, kind, message, span, notes)
+        before = self.error_count
+        self._add(severity, kind, message, span, notes)
+        self._promoted_count += self.error_count - before
+
+    def severity_of(self, kind: Kind) -> Severity | None:
+        """What becomes of a warning of this kind; None: nothing."""
+        return self.severities.get(kind, self.default_severity)
 
     def _add(self, severity: Severity, kind: Kind, message: str, span: Span | None, notes: Iterable[Note]) -> None:
         # A generic declaration is looked at once for each use: the same words at the same place are said once.
@@ -163,7 +204,7 @@ class Diagnostics:
             self.error_count += 1
             if self.error_count > self.limit:
                 return
-        else:
+        elif severity is Severity.WARNING:
             self.warning_count += 1
             if self.warning_count > self.limit * 10:
                 return
@@ -172,6 +213,11 @@ class Diagnostics:
     @property
     def has_errors(self) -> bool:
         return self.error_count > 0
+
+    @property
+    def has_mistakes(self) -> bool:
+        """There are errors that are more than warnings which the options made errors: the program means nothing."""
+        return self.error_count > self._promoted_count
 
     @property
     def full(self) -> bool:
@@ -207,7 +253,15 @@ class Diagnostics:
             stream.write(self.render() + "\n")
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of the `known` names that is most like this one, if one is close."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, [other for other in known if other != name], n=1, cutoff=0.7)
+    return found[0] if found else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[Note, ...]:
     """A hint with the closest of the `known` names, if one is close."""
-    close: Sequence[str] = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return (Note(f"did you mean '{close[0]}'?"),) if close else ()
+    hint = closest(name, known)
+    return (Note(f"did you mean '{hint}'?"),) if hint is not None else ()

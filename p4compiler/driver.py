@@ -51,9 +51,8 @@ class _Compilation:
         self._options = options
         self._diagnostics = Diagnostics(
             limit=int(options.error_limit),
-            silenced=set(Kind) - options.promoted if options.silence_all else set(options.silenced),
-            promoted=set(options.promoted),
-            promote_all=options.promote_all,
+            severities=options.severities,
+            default_severity=options.default_severity,
         )
         self._phase = "start"
 
@@ -100,7 +99,7 @@ class _Compilation:
         if self._options.verbose:
             print(f"{phase} …", file=sys.stderr)
         yield
-        if self._diagnostics.has_errors:
+        if self._diagnostics.has_mistakes:
             raise _Stopped
 
     def _compile(self) -> None:
@@ -122,6 +121,8 @@ class _Compilation:
             from p4compiler.dataflow.warn import warn_of_data_flow
 
             warn_of_data_flow(checked, diagnostics)
+        if diagnostics.has_errors:
+            raise _Stopped
         self._phase = "lowering"
         from p4compiler.lowering.program import lower_program
 
@@ -191,6 +192,8 @@ class _Compilation:
             from p4compiler.backends.bmv2.generate import generate_document
 
             document = generate_document(program, self._diagnostics, self._options.emit_externs)
+        if self._diagnostics.has_errors:
+            raise _Stopped
         if self._options.output is not None:
             _write(self._options.output, document.serialize().encode())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from p4compiler.diagnostics import Kind
+from p4compiler.diagnostics import ERRORS_ONLY, Kind, Severity, closest, is_kind_of_p4c, kind_named
 
 USAGE = """\
 usage: kulvert compile [options] FILE.p4
@@ -30,7 +30,8 @@ preprocessor
 
 messages
   --Werror[=KIND], --Wdisable[=KIND], --Wwarn[=KIND], --Winfo[=KIND]
-                                   what to make of warnings of a kind, or of all
+                                   make warnings of a kind (or of several, with commas; or of all)
+                                   errors, nothing, warnings, information
   --maxErrorCount N                stop after N errors
   -v, --verbose                    say what is being done
   -T SPEC                          taken, without effect
@@ -65,7 +66,20 @@ _REFUSED = {
     "--fromJSON": "the intermediate representation of p4c cannot be read",
     "--pp": "pretty-printing is not supported",
 }
-_WARNINGS = {"--Werror": "promoted", "--Wdisable": "silenced", "--Wwarn": "warned", "--Winfo": "warned"}
+_WARNINGS: dict[str, Severity | None] = {
+    "--Werror": Severity.ERROR,
+    "--Wdisable": None,
+    "--Wwarn": Severity.WARNING,
+    "--Winfo": Severity.INFO,
+}
+_OPTIONS = (
+    *("-o", "-a", "-b", "-I", "-D", "-U", "-E", "-v", "-T", "--verbose", "--help", "--version", "--emit-externs"),
+    *_WITH_VALUE,
+    *_IGNORED_WITH_VALUE,
+    *_IGNORED,
+    *_REFUSED,
+    *_WARNINGS,
+)
 LANGUAGES = frozenset({"16", "1.2", "p4-16", "p4_16", "p4-1.2"})
 FORMATS = frozenset({"text", "json", "binary", "text_protobuf"})
 
@@ -97,10 +111,10 @@ class Options:
     verbose: bool = False
     show: str | None = None
     """`help` or `version`: say that and do nothing."""
-    promoted: set[Kind] = field(default_factory=set)
-    silenced: set[Kind] = field(default_factory=set)
-    promote_all: bool = False
-    silence_all: bool = False
+    severities: dict[Kind, Severity | None] = field(default_factory=dict)
+    """What warnings of a kind become; None: nothing is said."""
+    default_severity: Severity | None = Severity.WARNING
+    """What those of the other kinds become."""
 
 
 def parse_arguments(argv: list[str]) -> Options:
@@ -148,7 +162,8 @@ def parse_arguments(argv: list[str]) -> Options:
             options.verbose = True
         elif name not in _IGNORED:
             if argument.startswith("-") and argument != "-":
-                raise UsageError(f"unknown option {argument}")
+                hint = closest(name, _OPTIONS)
+                raise UsageError(f"unknown option {argument}" + (f"; did you mean '{hint}'?" if hint else ""))
             if options.file:
                 raise UsageError(f"only one program can be compiled at a time, not {options.file} and {argument}")
             options.file = argument
@@ -158,22 +173,22 @@ def parse_arguments(argv: list[str]) -> Options:
 
 
 def _warnings(options: Options, name: str, kinds: str | None) -> None:
-    action = _WARNINGS[name]
+    severity = _WARNINGS[name]
     if kinds is None:
-        options.promote_all = options.promote_all or action == "promoted"
-        options.silence_all = options.silence_all or action == "silenced"
+        if severity in (Severity.ERROR, None):  # there is nothing that --Wwarn and --Winfo could concern
+            options.default_severity = severity
         return
-    known = {kind.value: kind for kind in Kind}
     for text in kinds.split(","):
-        kind = known.get(text.replace("_", "-"))
-        if kind is None:
-            continue  # p4c knows kinds of warnings that never arise here
-        options.promoted.discard(kind)
-        options.silenced.discard(kind)
-        if action == "promoted":
-            options.promoted.add(kind)
-        elif action == "silenced":
-            options.silenced.add(kind)
+        kind = kind_named(text)
+        if kind is None and not is_kind_of_p4c(text):
+            hint = closest(text, [known.value for known in Kind])
+            raise UsageError(
+                f"{name}: there is no kind '{text}' of messages" + (f"; did you mean '{hint}'?" if hint else "")
+            )
+        if kind in ERRORS_ONLY and severity is not Severity.ERROR:
+            raise UsageError(f"{name}: '{text}' is a kind of errors, which stay errors")
+        if kind is not None:
+            options.severities[kind] = severity
 
 
 def _check(options: Options) -> None:

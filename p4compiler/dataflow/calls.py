@@ -95,7 +95,7 @@ class Calls(Expressions):
         for argument in call.arguments:
             if argument is not None:
                 self.read(argument)
-        place = self.find(base)
+        place = self.find_target(base)
         if place is None:
             return
         if call.method == "setValid":

@@ -33,6 +33,7 @@ class Expressions:
         self.state = FlowState()
         self.slots: dict[ast.Declaration, Place] = {}
         self._used_slots = 0
+        self._writing = False  # the place that is looked for is written to
 
     def call(self, call: ast.Call) -> None:
         """Follow a call: its arguments, what is called, its results."""
@@ -130,6 +131,8 @@ class Expressions:
             return None
         name = expression.member.text
         if base.shape.element is not None:
+            if name == "next" and not self._writing and not self.state.dead:
+                self.reports.next_element(expression)
             return base.elements() if name in ("next", "last") else None
         if base.shape.is_header:
             self._expect_valid(expression.base, base)
@@ -256,13 +259,20 @@ class Expressions:
         # One candidate that is surely valid is enough, as when a field is read.
         return (valid, invalid & surely_invalid)
 
+    def find_target(self, target: ast.Expression) -> Place | None:
+        """As `find`, of what is written to."""
+        self._writing = True
+        place = self.find(target)
+        self._writing = False
+        return place
+
     def write(self, target: ast.Expression, validity: Validity | None) -> None:
         """The target gets a value with headers of that validity; None: all are valid."""
         if isinstance(target, ast.Slice):
             self.read(target)  # the other bits stay
             self.write(target.base, validity)
             return
-        place = self.find(target)
+        place = self.find_target(target)
         if place is None:
             return
         state, shape = self.state, place.shape

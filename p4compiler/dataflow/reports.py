@@ -9,7 +9,7 @@ from p4compiler.syntax import ast
 MAX_NAMED = 3
 """So many fields are named in a message."""
 MAX_TEXT = 60
-KINDS = frozenset({Kind.UNINITIALIZED_USE, Kind.UNINITIALIZED_OUT_PARAM, Kind.INVALID_HEADER})
+KINDS = (Kind.UNINITIALIZED, Kind.UNINITIALIZED_USE, Kind.UNINITIALIZED_OUT_PARAM, Kind.INVALID_HEADER)
 
 
 class Reports:
@@ -42,6 +42,11 @@ class Reports:
         if not self.quiet:
             message = f"header '{_text(header)}' {'is' if surely else 'may be'} invalid where its field is used"
             self._warn(Kind.INVALID_HEADER, message, header.span, ())
+
+    def next_element(self, expression: ast.Expression) -> None:
+        """The value of `stack.next` is used, which is there to be extracted to."""
+        if not self.quiet:
+            self._warn(Kind.UNINITIALIZED, f"'{_text(expression)}' has no value yet", expression.span, ())
 
     def _warn(self, kind: Kind, message: str, span: Span, notes: tuple[Note, ...]) -> None:
         key = (kind, id(span.file), span.start)

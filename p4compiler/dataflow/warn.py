@@ -34,7 +34,7 @@ class TooLongError(Exception):
 
 def warn_of_data_flow(checked: CheckedProgram, diagnostics: Diagnostics) -> None:
     """Report what may be used before it is set or valid. The program must have no errors."""
-    if checked.main is None or diagnostics.silenced >= KINDS:
+    if checked.main is None or not any(map(diagnostics.severity_of, KINDS)):
         return
     program = _Program(checked, diagnostics)
     try:

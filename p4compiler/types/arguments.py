@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from p4compiler.diagnostics import Kind, Note, did_you_mean
 from p4compiler.syntax import ast
 from p4compiler.types import model
+from p4compiler.types.aliases import clashing_argument
 from p4compiler.types.checked import CallKind, ResolvedCall
 from p4compiler.types.inference import is_optional
 from p4compiler.types.scope import describe
@@ -182,7 +183,17 @@ class Arguments(Uses):
             tuple(None if isinstance(value, ast.DontCare) else value for value in ordered),
             return_type,
         )
+        self._warn_of_clash(node)
         return return_type
+
+    def _warn_of_clash(self, node: ast.Node) -> None:
+        clash = clashing_argument(self.checked, self.checked.call_of[node])
+        if clash is not None:
+            output, other = clash
+            notes = [Note("this one", other.span)]
+            self.warning(
+                Kind.ORDERING, "this argument is written to and shares storage with another one", output, notes
+            )
 
     def check_specialized(self, type_: model.Type, at: ast.Node) -> None:
         """A type that only came about by putting type arguments in must be one that could have been written."""

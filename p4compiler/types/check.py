@@ -25,8 +25,8 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
                 break
             checker.declaration(declaration)
         checker.finish()
-    if not diagnostics.has_errors:
+    if not diagnostics.has_mistakes:
         warn_unused(program, checker.used, diagnostics)
-    if checker.checked.main is None and not diagnostics.has_errors:
+    if checker.checked.main is None and not diagnostics.has_mistakes:
         diagnostics.warning(Kind.MISSING, "the program has no 'main'", None)
     return checker.checked

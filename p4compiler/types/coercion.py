@@ -126,7 +126,7 @@ class Coercion(TypeResolver):
             message = f"value {value} does not fit in '{target}'; {wrapped} is used"
         else:
             message = f"value {value:#x} does not fit in {target.width} bits; {wrapped:#x} is used"
-        kind = Kind.OVERFLOW if target.signed else Kind.MISMATCH
+        kind = Kind.OVERFLOW if target.signed or value >= 0 else Kind.MISMATCH
         self.warning(kind, message, expression)
 
     def _coerce_list(self, expression: ast.ListExpression, source: model.Type, target: model.Type, what: str) -> bool:

@@ -10,7 +10,7 @@ from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram, Value
-from p4compiler.types.scope import FUNCTIONS, Scope, describe
+from p4compiler.types.scope import FUNCTIONS, Scope, a_or_an, describe
 from p4compiler.types.sizes import MAX_PARTS, TypeSizes
 
 
@@ -34,6 +34,7 @@ class CheckContext:
         scope: the innermost scope; `top` is the outermost one.
         place: what the code at hand is part of.
         parser_depth: positive inside a parser, where `next` and `last` are allowed.
+        is_prototype: parameters without a body are declared, whose names nobody else can see.
         open_declarations: the functions, actions, parsers and controls whose bodies are being checked, outermost first.
         error_members, match_kind_members: name → where it was declared.
     """
@@ -49,6 +50,7 @@ class CheckContext:
         self.place = Place.TOP
         self.return_type: model.Type | None = None
         self.loop_depth = 0
+        self.is_prototype = False
         self.current_table: ast.Table | None = None
         self.error_members: dict[str, ast.Name] = {}
         self.match_kind_members: dict[str, ast.Name] = {}
@@ -100,7 +102,7 @@ class CheckContext:
         earlier = names.get(name)
         if earlier is None:
             names[name] = declaration
-            if self.scope.outer is not None and declaration.__class__ is not ast.TypeParameter:
+            if self.scope.outer is not None and not (self.is_prototype and isinstance(declaration, ast.Parameter)):
                 self.warn_of_shadowing(declaration)
             return
         if isinstance(declaration, FUNCTIONS):
@@ -126,12 +128,14 @@ class CheckContext:
                 declaration.name,
                 [Note("the parameter", outer.name.span)],
             )
-        elif isinstance(outer, ast.Declaration) and isinstance(
-            outer, ast.Variable | ast.Constant | ast.Parameter | ast.Instantiation | ast.Action | ast.Table
-        ):
+        elif outer is not None:
+            if isinstance(outer, list):
+                outer = outer[0]
+            if isinstance(outer, _OVERLOADABLE) and isinstance(declaration, _OVERLOADING):
+                return
             self.diagnostics.warning(
                 Kind.SHADOW,
-                f"'{declaration.name.text}' shadows a {describe(outer)} of that name",
+                f"'{declaration.name.text}' shadows {a_or_an(describe(outer))} of that name",
                 declaration.name.span,
                 [Note("which is declared here", outer.name.span)],
             )
@@ -197,3 +201,8 @@ class CheckContext:
 def same_signature(left: ast.FunctionPrototype, right: ast.FunctionPrototype) -> bool:
     """No call could tell the two apart: P4 overloads by the number and the names of the parameters only."""
     return [p.name.text for p in left.parameters] == [p.name.text for p in right.parameters]
+
+
+_OVERLOADABLE = (*FUNCTIONS, ast.ExternDeclaration)
+_OVERLOADING = (*FUNCTIONS, ast.Control, ast.Parser, ast.PackageTypeDeclaration)
+"""These may share a name with one of the others."""

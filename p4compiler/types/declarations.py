@@ -13,7 +13,7 @@ from p4compiler.types.control_plane_names import check_control_plane_names
 from p4compiler.types.inference import is_optional
 from p4compiler.types.parsers import Parsers
 from p4compiler.types.resolve import STRUCT_LIKE, field_problem
-from p4compiler.types.scope import TYPE_DECLARATIONS, Scope
+from p4compiler.types.scope import TYPE_DECLARATIONS, Scope, a_or_an, describe
 
 
 class Declarations(Parsers):
@@ -155,6 +155,7 @@ class Declarations(Parsers):
     def parameters(self, parameters: Sequence[ast.Parameter], owner: str, constructor: bool = False) -> None:
         """Resolve and declare parameters. `owner` says what has them: 'action', 'parser', …"""
         undirected: ast.Parameter | None = None
+        self.is_prototype = owner in _WITHOUT_BODY
         for parameter in parameters:
             type_ = self.resolve(parameter.type)
             self._parameter_type(parameter, type_, owner, constructor)
@@ -172,6 +173,7 @@ class Declarations(Parsers):
                     )
             self.resolved_type_of[parameter] = type_
             self.declare(parameter)
+        self.is_prototype = False
 
     def _parameter_type(self, parameter: ast.Parameter, type_: model.Type, owner: str, constructor: bool) -> None:
         if isinstance(type_, model.VoidType | model.SetType) or (
@@ -245,11 +247,20 @@ class Declarations(Parsers):
         assert scope.outer is not None
         self.scope = scope.outer
         self.declare(declaration)
+        self._warn_of_own_name(declaration, declaration.prototype.parameters)
         self.scope = scope
         self.open_declarations.append(declaration)
         self.function_body(declaration)
         self.open_declarations.pop()
         self.scope = scope.outer
+
+    def _warn_of_own_name(self, declaration: ast.Declaration, parameters: Sequence[ast.Parameter]) -> None:
+        """A parameter with the name of what has it, which is declared after its parameters."""
+        for parameter in parameters:
+            if parameter.name.text == declaration.name.text:
+                what = f"{a_or_an(describe(declaration))} of that name"
+                notes = [Note("which is declared here", declaration.name.span)]
+                self.warning(Kind.SHADOW, f"'{parameter.name.text}' shadows {what}", parameter.name, notes)
 
     def function_body(self, declaration: ast.Function) -> None:
         """The body, in the scope of the parameters."""
@@ -259,9 +270,8 @@ class Declarations(Parsers):
         self.block(declaration.body)
         self.place, self.return_type, self.loop_depth = state
         if not isinstance(return_type, model.VoidType | model.UnknownType) and not always_returns(declaration.body):
-            self.type_error(
-                f"function '{declaration.name.text}' does not return a value on every path", declaration.name
-            )
+            message = f"function '{declaration.name.text}' does not return a value on every path"
+            self.error(Kind.INSUFFICIENT, message, declaration.name)
 
     def action(self, declaration: ast.Action) -> None:
         outer = self.scope
@@ -359,6 +369,7 @@ class Declarations(Parsers):
         inner = self.scope
         self.scope = outer
         self.declare(declaration)
+        self._warn_of_own_name(declaration, declaration.parameters)
         self.scope = Scope(inner)
         self.open_declarations.append(declaration)
         return outer
@@ -530,6 +541,7 @@ def always_returns(statement: ast.Statement | ast.Declaration) -> bool:
     return False
 
 
+_WITHOUT_BODY = ("type", "package", "constructor", "method", "extern function")
 _CHECKERS: dict[type[ast.Declaration], Callable[[Any, Any], None]] = {
     ast.Constant: Declarations.constant_declaration,
     ast.StructDeclaration: Declarations.struct_like,

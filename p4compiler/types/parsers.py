@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p4compiler.diagnostics import Kind, Note, did_you_mean
 from p4compiler.syntax import ast
 from p4compiler.types import model
+from p4compiler.types.checked import Value
 from p4compiler.types.context import Place
 from p4compiler.types.scope import Scope
 from p4compiler.types.tables import Tables
@@ -83,6 +86,62 @@ class Parsers(Tables):
             if isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare):
                 default = default or case.keyset
             self._target(case.target, states)
+        self._warn_of_choice(select)
+
+    def _warn_of_choice(self, select: ast.Select) -> None:
+        """A select that always goes the same way."""
+        values = [self.operand_value(key) for key in select.keys]
+        if all(value is not None for value in values):
+            self._warn_of_known_choice(select, values)
+            return
+        targets = {case.target.text for case in select.cases}
+        if (
+            len(targets) == 1
+            and len(select.cases) > 1
+            and any(isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare) for case in select.cases)
+        ):
+            message = f"all cases lead to '{select.cases[0].target.text}', whatever is selected by"
+            self.warning(Kind.PARSER_TRANSITION, message, select)
+
+    def _warn_of_known_choice(self, select: ast.Select, values: Sequence[Value | None]) -> None:
+        taken: ast.SelectCase | None = None
+        open_ended = False
+        for case in select.cases:
+            if taken is not None:
+                notes = [Note("the value selected by is known, and goes here", taken.span)]
+                self.warning(Kind.PARSER_TRANSITION, "this case is never reached", case, notes)
+                continue
+            matches = self._contains(case.keyset, values)
+            if matches:
+                taken = case
+            open_ended = open_ended or matches is None
+        if taken is None and not open_ended:
+            self.warning(Kind.PARSER_TRANSITION, "the value selected by is known, and no case matches it", select)
+
+    def _contains(self, keyset: ast.Expression, values: Sequence[Value | None]) -> bool | None:
+        """The set has the values in it; None if that is not known now."""
+        if isinstance(keyset, ast.DefaultLiteral | ast.DontCare):
+            return True
+        elements = keyset.elements if isinstance(keyset, ast.TupleSet | ast.ListExpression) else (keyset,)
+        if len(elements) != len(values):
+            return None
+        found = [self._has(element, value) for element, value in zip(elements, values, strict=True)]
+        if any(one is False for one in found):
+            return False
+        return True if all(found) else None
+
+    def _has(self, element: ast.Expression, value: Value | None) -> bool | None:
+        if isinstance(element, ast.DefaultLiteral | ast.DontCare):
+            return True
+        if isinstance(element, ast.Binary) and isinstance(self.type_of.get(element), model.SetType):
+            left, right = self.number_of(element.left), self.number_of(element.right)
+            if left is None or right is None or not isinstance(value, int):
+                return None
+            if element.operator is ast.BinaryOperator.MASK:
+                return left & right == value & right
+            return left <= value <= right
+        own = self.operand_value(element)
+        return None if own is None else own == value
 
     def _constant_set(self, keyset: ast.Expression) -> None:
         """The bounds of a range and the two sides of a mask are constants."""
@@ -135,14 +194,14 @@ class Parsers(Tables):
             transition = states[name].transition
             if isinstance(transition, ast.Name):
                 waiting.append(transition.text)
-            elif transition is not None:
+            elif transition is None:
+                waiting.append("reject")
+            else:
                 waiting.extend(case.target.text for case in transition.cases)
                 if not any(isinstance(case.keyset, ast.DefaultLiteral | ast.DontCare) for case in transition.cases):
                     waiting.append("reject")  # where no case applies
         if "start" in states and not reached & set(FINAL_STATES):
-            implicit = any(states[name].transition is None for name in reached if name in states)
-            unknown = any(name not in states for name in reached)
-            if not implicit and not unknown:
+            if all(name in states for name in reached):
                 self.error(Kind.UNREACHABLE, f"parser '{parser.name.text}' never reaches accept or reject", parser.name)
         elif "start" in states and "accept" not in reached:
             message = f"parser '{parser.name.text}' never reaches accept"

@@ -72,6 +72,11 @@ def describe(declaration: ast.Declaration) -> str:
     return _WORDS.get(type(declaration), "declaration")
 
 
+def a_or_an(words: str) -> str:
+    """The words with their article."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
 _WORDS: dict[type[ast.Declaration], str] = {
     ast.StructDeclaration: "struct",
     ast.HeaderDeclaration: "header",

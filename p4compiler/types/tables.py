@@ -9,6 +9,7 @@ from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CallKind, ResolvedCall
 from p4compiler.types.context import Place
+from p4compiler.types.entry_warnings import warn_of_covered_entries, warn_of_masked_bits, warn_of_priorities
 from p4compiler.types.keysets import Keysets
 from p4compiler.types.scope import describe
 
@@ -73,6 +74,8 @@ class Tables(Keysets):
             self.type_error(f"a table's key cannot have type '{type_}'", key.expression)
         elif self.is_compile_time(key.expression):
             self.warning(Kind.IGNORE_PROPERTY, "this key is constant", key.expression)
+            if self.constant(key.expression) is not None:
+                self.warning(Kind.MISMATCH, "every packet has the same value for this key", key.expression)
 
     # -- actions
 
@@ -235,25 +238,30 @@ class Tables(Keysets):
             if self.diagnostics.full:
                 return
             self._entry(table, entry, types)
-        if not table.entries_const:
-            self._priorities(table, entries)
         self._duplicate_entries(table, entries)
+        ordered = entries if table.entries_const else self._priorities(table, entries)
+        warn_of_covered_entries(keys, ordered, self.number_of, self.diagnostics)
 
-    def _priorities(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> None:
-        """Which entries need a priority, and that the ones in between can be counted out (section 14.2.1.4)."""
+    def _priorities(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> Sequence[ast.TableEntry]:
+        """Which entries need a priority, and that the ones in between can be counted out (section 14.2.1.4).
+
+        Returns:
+            the entries in the order of their importance.
+        """
         given = [entry for entry in entries if entry.priority is not None]
         if not given:
-            return
+            return entries
         if not any(key.match_kind.text in ("ternary", "range", "optional") for key in table.keys or ()):
             self.error(Kind.UNSUPPORTED, "entries of a table with such keys have no priority", given[0])
-            return
+            return entries
         if entries[0].priority is None:
             self.error(Kind.EXPECTED, "the first entry needs a priority, because another one has it", entries[0])
-            return
+            return entries
         values = {item.name.text: item.value for item in table.properties}
         largest = self.constant(values["largest_priority_wins"]) if "largest_priority_wins" in values else True
         step = self.number_of(values["priority_delta"]) if "priority_delta" in values else 1
         priority = 0
+        priorities = []
         for entry in entries:
             if entry.priority is not None:
                 priority = self.number_of(entry.priority) or 0
@@ -261,7 +269,11 @@ class Tables(Keysets):
                 priority += -(step or 1) if largest else (step or 1)
             if not 0 <= priority < 1 << 32:
                 self.error(Kind.OVERLIMIT, f"this entry's priority would be {priority}", entry)
-                return
+                return entries
+            priorities.append(priority)
+        warn_of_priorities(entries, priorities, largest is not False, self.diagnostics)
+        order = sorted(range(len(entries)), key=priorities.__getitem__, reverse=largest is not False)
+        return [entries[index] for index in order]
 
     def _duplicate_entries(self, table: ast.Table, entries: Sequence[ast.TableEntry]) -> None:
         if any(key.match_kind.text not in ("exact", "selector") for key in table.keys or ()):
@@ -291,6 +303,11 @@ class Tables(Keysets):
             elements = entry.keys.elements if isinstance(entry.keys, ast.TupleSet) else (entry.keys,)
             for key, element in zip(keys, elements, strict=False):
                 self._check_match(key, element)
+                warn_of_masked_bits(key, element, self.number_of, self.diagnostics)
+        for annotation in entry.annotations:
+            if annotation.name == "priority":
+                message = "@priority at an entry means nothing; 'priority = …:' before its key does"
+                self.warning(Kind.DEPRECATED, message, annotation)
         listed = self._action_call(table, entry.action, entry.action.action, entry.action.arguments or ())
         if listed is not None and any(a.name == "defaultonly" for a in listed.annotations):
             notes = [Note("listed here", listed.span)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.diagnostics import Diagnostics, Kind, did_you_mean, is_kind_of_p4c, kind_named
 from p4compiler.syntax import ast
 from p4compiler.types.scope import describe
 
@@ -30,6 +30,16 @@ def _inside(item: ast.Node) -> Iterable[ast.Node | None]:
             return (*parameters, body)
         case ast.Function(body=body):
             return (body,)  # its parameters are often those of a prototype
+        case (
+            ast.StructDeclaration(type_parameters=variables)
+            | ast.HeaderDeclaration(type_parameters=variables)
+            | ast.HeaderUnionDeclaration(type_parameters=variables)
+            | ast.ExternDeclaration(type_parameters=variables)
+            | ast.ParserTypeDeclaration(type_parameters=variables)
+            | ast.ControlTypeDeclaration(type_parameters=variables)
+            | ast.PackageTypeDeclaration(type_parameters=variables)
+        ):
+            return variables
         case ast.Control(locals=local, body=body):
             return (*local, body)
         case ast.Parser(locals=local, states=states):
@@ -53,43 +63,72 @@ def _inside(item: ast.Node) -> Iterable[ast.Node | None]:
 
 def silence_where_asked(program: ast.Program, diagnostics: Diagnostics) -> None:
     """`@noWarn("kind")` at a declaration or statement holds for everything inside of it."""
-    kinds = {kind.value: kind for kind in Kind}
     for item in _nodes_of(program.declarations):
         for annotation in item.annotations if isinstance(item, ast.Declaration | ast.Statement) else ():
             if annotation.name != "noWarn":
                 continue
             for token in annotation.tokens or ():
-                kind = kinds.get(token.text.strip('"').replace("_", "-"))
+                name = token.text.strip('"')
+                kind = kind_named(name)
                 if kind is not None:
                     diagnostics.silence(kind, item.span)
+                elif not is_kind_of_p4c(name):
+                    hint = did_you_mean(name, [known.value for known in Kind])
+                    diagnostics.warning(Kind.UNKNOWN, f"there is no kind '{name}' of warnings", annotation.span, hint)
 
 
 _WARNED = (
     ast.Action,
     ast.Constant,
     ast.Control,
+    ast.ControlTypeDeclaration,
     ast.Function,
     ast.Instantiation,
+    ast.PackageTypeDeclaration,
     ast.Parameter,
     ast.Parser,
+    ast.ParserTypeDeclaration,
     ast.Table,
     ast.Typedef,
+    ast.TypeParameter,
     ast.Variable,
 )
 """What can be unused. Types that only describe data, and externs, are often written for others to use."""
+
+_DESCRIBED = (
+    ast.Control,
+    ast.ControlTypeDeclaration,
+    ast.PackageTypeDeclaration,
+    ast.Parser,
+    ast.ParserTypeDeclaration,
+    ast.Table,
+)
 
 
 def warn_unused(program: ast.Program, used: Collection[ast.Declaration], diagnostics: Diagnostics) -> None:
     """A warning for each declaration that no other text names."""
     top = set(program.declarations)
+    methods: set[ast.Declaration] = set()  # what an extern calls, not the program
     for declaration in declarations_of(program.declarations):
+        if isinstance(declaration, ast.Instantiation):
+            methods.update(declaration.body or ())
         if declaration in used or not isinstance(declaration, _WARNED):
             continue
         name = declaration.name.text
-        if name.startswith("__") or (name == "main" and declaration in top):
+        if name.startswith("__") or declaration in methods or _only_asserts(declaration):
             continue
-        if isinstance(declaration, ast.Control | ast.Parser | ast.Table):
+        if name == "main" and isinstance(declaration, ast.Instantiation) and declaration in top:
+            continue
+        if isinstance(declaration, _DESCRIBED):
             message = f"{describe(declaration)} '{name}' is unused"
         else:
             message = f"'{name}' is unused"
         diagnostics.warning(Kind.UNUSED, message, declaration.name.span)
+
+
+def _only_asserts(declaration: ast.Declaration) -> bool:
+    """The constant is there for the `static_assert` that gives its value."""
+    if not isinstance(declaration, ast.Constant) or not isinstance(declaration.value, ast.Call):
+        return False
+    callee = declaration.value.callee
+    return isinstance(callee, ast.PathExpression) and callee.name == "static_assert"

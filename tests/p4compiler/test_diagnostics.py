@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Diagnostics, Kind, Note
+from p4compiler.diagnostics import Diagnostics, Kind, Note, Severity
 from p4compiler.source import SourceFile, Span
 
 FILE = SourceFile("a.p4", "first line\n\tsecond = 1;\n")
@@ -39,12 +39,13 @@ def test_long_lines_are_cut_around_the_place() -> None:
 
 
 def test_warnings_are_silenced_and_promoted_by_kind() -> None:
-    diagnostics = Diagnostics(silenced={Kind.UNUSED}, promoted={Kind.SHADOW})
-    for kind in (Kind.UNUSED, Kind.SHADOW, Kind.OVERFLOW):
+    diagnostics = Diagnostics(severities={Kind.UNUSED: None, Kind.SHADOW: Severity.ERROR, Kind.KEYS: Severity.INFO})
+    for kind in (Kind.UNUSED, Kind.SHADOW, Kind.OVERFLOW, Kind.KEYS):
         diagnostics.warning(kind, "w", SECOND)
     assert [(e.severity.value, e.kind) for e in diagnostics.entries] == [
         ("error", Kind.SHADOW),
         ("warning", Kind.OVERFLOW),
+        ("info", Kind.KEYS),
     ]
     assert diagnostics.summary() == "1 error and 1 warning"
 

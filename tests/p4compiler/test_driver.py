@@ -149,6 +149,9 @@ def test_inlining_without_end_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         (["--toJSON", "a.p4"], "--dump-after"),
         (["--p4runtime-format", "xml", "a.p4"], "xml"),
         (["--maxErrorCount", "many", "a.p4"], "many"),
+        (["--Wdisable=unusd", "a.p4"], "did you mean 'unused'"),
+        (["--Wdisable=type-error", "a.p4"], "stay errors"),
+        (["--p4runtime-fils", "x", "a.p4"], "did you mean '--p4runtime-files'"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: list[str], words: str) -> None:
@@ -165,7 +168,31 @@ def test_arguments_as_p4c_takes_them() -> None:
     assert (
         options.include_dirs == ["dir", "other"] and options.defines[-2:] == ["A=1", "B"] and options.undefines == ["C"]
     )
-    assert options.silence_all and options.verbose and options.file == "p.p4" and options.p4info_format == "json"
+    assert (
+        options.default_severity is None
+        and options.verbose
+        and options.file == "p.p4"
+        and options.p4info_format == "json"
+    )
+
+
+def test_warnings_become_what_the_options_say(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = program.read_text(encoding="utf-8")
+    program.write_text(text + "const bit<8> forgotten = 256;", encoding="utf-8")
+
+    def said(*options: str) -> tuple[int, set[str]]:
+        code = driver.main([str(program), *options])
+        heads = [
+            line.split(": ")[1] for line in capsys.readouterr().err.split("\n") if "p4:" in line and "note" not in line
+        ]
+        return code, set(heads)
+
+    assert said() == (0, {"warning[unused]", "warning[overflow]"})
+    assert said("--Winfo=unused") == (0, {"info[unused]", "warning[overflow]"})
+    assert said("--Werror", "--Wwarn=unused,overflow") == (0, {"warning[unused]", "warning[overflow]"})
+    assert said("--Wdisable", "--Winfo=overflow") == (0, {"info[overflow]"})
+    assert said("--Werror=unused", "--Wdisable=unused") == (0, {"warning[overflow]"})
+    assert said("--Werror") == (1, {"error[unused]", "error[overflow]"})
 
 
 def test_the_module_is_a_command_and_loads_no_protobuf(program: Path) -> None:

@@ -235,7 +235,7 @@ def test_only_what_main_is_made_of() -> None:
 def test_nothing_is_done_where_all_is_silenced(monkeypatch: pytest.MonkeyPatch) -> None:
     checked, diagnostics = check(places(control(USES["plain"]))[0])
     diagnostics.entries.clear()
-    diagnostics.silenced |= KINDS
+    diagnostics.severities = dict.fromkeys(KINDS)
     monkeypatch.setattr(warn, "_Program", None)
     warn.warn_of_data_flow(checked, diagnostics)
     assert not diagnostics.entries

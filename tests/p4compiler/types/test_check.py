@@ -231,7 +231,7 @@ def test_every_reference_to_an_action_is_a_call() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("const bit<8> x = 256;", "mismatch"),
+        ("const bit<8> x = 256;", "overflow"),
         ("const int<8> x = 128;", "overflow"),
         ("const bit<8> x = 8w1 << 8;", "overflow"),
         ("parser p() { state start { } }", "parser-transition"),

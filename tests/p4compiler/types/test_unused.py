@@ -72,6 +72,6 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert driver.main([str(path), "--Werror=unused"]) == 1
     assert "error[unused]" in capsys.readouterr().err
     assert (
-        parse_arguments(["--Wdisable=ignore_prop", "x.p4"]).silenced
-        == parse_arguments(["--Wdisable=ignore-prop", "x.p4"]).silenced
+        parse_arguments(["--Wdisable=ignore_prop", "x.p4"]).severities
+        == parse_arguments(["--Wdisable=ignore-prop", "x.p4"]).severities
     )
