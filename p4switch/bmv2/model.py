@@ -53,6 +53,12 @@ class HeaderType:
         return next((field for field in self.fields if field.varlen), None)
 
     @property
+    def varlen_position(self) -> int:
+        """Bits in front of the variable-length field."""
+        assert self.varlen is not None
+        return sum(field.width for field in self.fields[: self.fields.index(self.varlen)])
+
+    @property
     def max_bits(self) -> int:
         return sum(field.width for field in self.fields)
 

@@ -13,7 +13,7 @@ from p4switch.bmv2 import model
 from p4switch.codegen.algorithms import PLAIN, hashes_with_state, is_known
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions
-from p4switch.codegen.headers import Piece, gather, store_pieces
+from p4switch.codegen.headers import Piece, gather, put_bits, store_pieces
 from p4switch.codegen.layout import Layout
 from p4switch.codegen.writer import Writer
 
@@ -70,9 +70,9 @@ class Calculations:
             if PLAIN.get(algorithm) == "csum16" and not varlen and whole_words:
                 self._sum(code, runs, payload)
                 return
-            whole_bytes = all(run.bits % 8 == 0 for run in runs[:-1])
-            if varlen and not (whole_bytes and runs[-1].bits % 8 == 0):
-                raise UnsupportedError(where, "a variable-length field at an odd bit offset is not supported")
+            whole_bytes = all(run.bits % 8 == 0 for run in runs[:-1]) and not any(
+                sum(width for _, width in run.pieces[:place]) % 8 for run in runs for place, _ in run.varlen
+            )
             self._buffer(code, runs, payload, whole_bytes)
             if key in self._states:
                 out.line(f"return kv_hash_with_state(&ctx->pipeline->hashes[{self._states[key]}], buffer, n);")
@@ -147,14 +147,27 @@ class Calculations:
             out.line("uint32_t position = 0;")
             for run in runs:
                 with out.block(self._guard(run)):
-                    for value, width in run.pieces:
-                        for low in range((width - 1) // 64 * 64, -1, -64):
-                            count = min(64, width - low)
-                            out.line(f"kv_put_bits(buffer, &position, {code.bits(value, low, count)}, {count});")
+                    self._put_run(code, run)
             out.line("size_t n = (position + 7) / 8;")
         if payload:
             out.line("memcpy(buffer + n, packet->data, packet->length);")
             out.line("n += packet->length;")
+
+    def _put_run(self, code: Expressions, run: Run) -> None:
+        """One run at bit `position` of `buffer`, variable-length fields in their places."""
+        done = 0
+        for place, decl in [*run.varlen, (len(run.pieces), None)]:
+            for value, width in run.pieces[done:place]:
+                put_bits(code, value, width, "buffer")
+            done = place
+            if decl is not None:
+                path = self._varlen_path(run, decl)
+                code.out.line(f"kv_put_bytes(buffer, &position, {path}, {path}_bits / 8);")
+
+    def _varlen_path(self, run: Run, decl: model.FieldDecl) -> str:
+        assert run.header is not None
+        header_type = self.layout.program.headers[run.header].type
+        return f"{self.layout.header(run.header)}.{self.layout.field(header_type, decl)}"
 
     def _store_run(self, code: Expressions, run: Run) -> None:
         """One run at `buffer + n`, variable-length fields in their places."""
@@ -169,8 +182,6 @@ class Calculations:
                 out.line(f"n += {size};")
             done = place
             if decl is not None:
-                assert run.header is not None
-                header_type = self.layout.program.headers[run.header].type
-                path = f"{self.layout.header(run.header)}.{self.layout.field(header_type, decl)}"
+                path = self._varlen_path(run, decl)
                 out.line(f"memcpy(buffer + n, {path}, {path}_bits / 8);")
                 out.line(f"n += {path}_bits / 8;")

@@ -8,6 +8,7 @@ two or three shifted fields, whatever the nesting. Only sums and products of mor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from p4switch.bmv2 import model
@@ -123,6 +124,8 @@ class Expressions:
         width = decl.width
         if decl.varlen:
             raise self.unsupported(f"the variable-length field {decl.name!r} in an expression")
+        if decl.signed and low + count > width > 128:
+            return self._sign_filled(lambda at, bits: self._plain_field(path, width, at, bits), width, low, count)
         if decl.signed and low + count > width:
             return self._sign_extended(
                 self._plain_field(path, width, 0, width) if width <= 64 else None, path, width, low, count
@@ -159,10 +162,19 @@ class Expressions:
         if inner is not None:
             full = f"kv_sext64({inner.text}, {width})"
             return Term(full if low == 0 else f"(uint64_t)((int64_t){full} >> {min(low, 63)})", count == 64)
-        if width <= 128:
-            full = f"(kv_i128)kv_sext128({path}, {width})"
-            return Term(f"(uint64_t)({full} >> {min(low, 127)})", count == 64)
-        raise self.unsupported(f"sign extension of {width} bits")
+        full = f"(kv_i128)kv_sext128({path}, {width})"
+        return Term(f"(uint64_t)({full} >> {min(low, 127)})", count == 64)
+
+    def _sign_filled(self, plain: Callable[[int, int], Term], width: int, low: int, count: int) -> Term:
+        """Bits of a two's complement value of more than 128 bits, some of them above it: `plain` has those within."""
+        sign = plain(width - 1, 1)
+        fill = f"(0 - ((uint64_t){sign.text} & 1))"
+        if low >= width:
+            return Term(fill, count == 64)
+        inside = width - low
+        inner = plain(low, inside)
+        text = inner.text if inner.clean else f"({inner.text} & {literal(ones(inside)).text})"
+        return Term(f"({text} | ({fill} << {inside}))", count == 64)
 
     def packet_bits(self, pointer: str, position: int, count: int, low: int = 0, width: int = 64) -> Term:
         """`count` bits of the packet at bit `position` behind `pointer`, the most significant first."""
@@ -211,6 +223,8 @@ class Expressions:
                     return self.term(left, low, count)
                 if width <= 64:
                     return self._sign_extended(self.term(left, 0, width), "", width, low, count)
+                if width > 128:
+                    return self._sign_filled(lambda at, bits: self.term(left, at, bits), width, low, count)
                 return self._sign_extended(None, f"({self.u128(left, width)})", width, low, count)
         need = low + count
         if op in ("/", "%", ">>", "usat_cast", "sat_cast"):
@@ -285,8 +299,18 @@ class Expressions:
             return self._words(self._wide_division(expr, width), 0, limbs(width) * 64, low, count)
         width = self._constant(right)
         least, most = (-(1 << (width - 1)), ones(width - 1)) if op == "sat_cast" else (0, ones(width))
-        if max(signed_bits(bounds), width + 1) > 128:
-            raise self.unsupported(f"saturation of {width} bits")
+        precision = max(self._precision(bounds), width + 1)
+        if precision > 128:
+            value, high_text, low_text = (
+                self.array(each, limbs(precision) * 64) for each in (left, model.Const(most), model.Const(least))
+            )
+            chosen = self.out.fresh()
+            above, below = (
+                f"kv_wide_compare({value}, {end}, {limbs(precision)}, true)" for end in (high_text, low_text)
+            )
+            self.out.line(f"const uint64_t *const {chosen} =")
+            self.out.line(f"    {above} > 0 ? {high_text} : {below} < 0 ? {low_text} : {value};")
+            return self._words(chosen, 0, limbs(precision) * 64, low, count)
         value = self.out.hoist(("saturated", id(expr)), "kv_i128", f"(kv_i128){self.u128(left, 128)}")
         high_text, low_text = _i128(most), _i128(least)
         clamped = f"({value} > {high_text} ? {high_text} : {value} < {low_text} ? {low_text} : {value})"

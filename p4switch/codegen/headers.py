@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p4switch.bmv2 import model
-from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions, Term, literal, ones
 from p4switch.codegen.layout import ctype, limbs, storage_bits
 
@@ -51,15 +50,14 @@ def extract_varlen(code: Expressions, header_type: model.HeaderType, target: str
     behind = pointer
     for decl in header_type.fields:
         if decl.varlen:
-            if position % 8:
-                raise UnsupportedError(
-                    f"header type {header_type.name!r}", f"{decl.name!r} does not start on a whole byte"
-                )
             path = f"{target}.{code.layout.field(header_type, decl)}"
             code.out.line(f"{path}_bits = (uint32_t){bits};")
-            code.out.line(f"memcpy({path}, {pointer} + {position // 8}, {bits} / 8);")
+            if position % 8:
+                code.out.line(f"kv_get_bytes({pointer}, {position}, {path}, {bits} / 8);")
+            else:
+                code.out.line(f"memcpy({path}, {pointer} + {position // 8}, {bits} / 8);")
             behind = code.out.temp("uint8_t *", f"{pointer} + {position // 8} + {bits} / 8")
-            position = 0
+            position %= 8
         else:
             _extract_field(code, header_type, decl, target, behind, position)
             position += decl.width
@@ -118,6 +116,9 @@ def emit_header(code: Expressions, header: model.Header, pointer: str) -> None:
     """Writes a valid header at C variable `pointer`, and moves it behind."""
     target = code.layout.header(header.name)
     pieces: list[Piece] = []
+    if header.type.varlen is not None and header.type.varlen_position % 8:
+        _emit_bit_by_bit(code, header, pointer)
+        return
 
     def flush() -> None:
         if pieces:
@@ -127,8 +128,6 @@ def emit_header(code: Expressions, header: model.Header, pointer: str) -> None:
 
     for decl in header.type.fields:
         if decl.varlen:
-            if sum(width for _, width in pieces) % 8:
-                raise UnsupportedError(f"header {header.name!r}", f"{decl.name!r} does not start on a whole byte")
             flush()
             path = f"{target}.{code.layout.field(header.type, decl)}"
             code.out.line(f"memcpy({pointer}, {path}, {path}_bits / 8);")
@@ -136,6 +135,27 @@ def emit_header(code: Expressions, header: model.Header, pointer: str) -> None:
         else:
             pieces.append((_unsigned(model.FieldRef(header.name, decl)), decl.width))
     flush()
+
+
+def _emit_bit_by_bit(code: Expressions, header: model.Header, pointer: str) -> None:
+    """As `emit_header`, for a variable-length field that starts within a byte."""
+    target = code.layout.header(header.name)
+    with code.out.block():
+        code.out.line("uint32_t position = 0;")
+        for decl in header.type.fields:
+            if decl.varlen:
+                path = f"{target}.{code.layout.field(header.type, decl)}"
+                code.out.line(f"kv_put_bytes({pointer}, &position, {path}, {path}_bits / 8);")
+            else:
+                put_bits(code, _unsigned(model.FieldRef(header.name, decl)), decl.width, pointer)
+        code.out.line(f"{pointer} += position / 8;")
+
+
+def put_bits(code: Expressions, value: model.Expr, width: int, buffer: str) -> None:
+    """Writes a value at bit `position`, a C variable, of the C pointer `buffer`."""
+    for low in range((width - 1) // 64 * 64, -1, -64):
+        count = min(64, width - low)
+        code.out.line(f"kv_put_bits({buffer}, &position, {code.bits(value, low, count)}, {count});")
 
 
 def _unsigned(ref: model.FieldRef) -> model.FieldRef:

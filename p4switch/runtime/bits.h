@@ -232,4 +232,17 @@ static inline uint64_t kv_get_bits(const uint8_t *buffer, uint32_t position, uns
     return value;
 }
 
+/* Bytes at any bit offset. */
+static inline void kv_put_bytes(uint8_t *buffer, uint32_t *position, const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        kv_put_bits(buffer, position, bytes[i], 8);
+}
+
+static inline void kv_get_bytes(const uint8_t *buffer, uint32_t position, uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)kv_get_bits(buffer, position + 8 * i, 8);
+}
+
 #endif

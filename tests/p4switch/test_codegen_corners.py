@@ -224,3 +224,27 @@ def test_the_older_ipv4_checksum(plane: NativeDataplane) -> None:
     plane.load(document.encode())
     head = bytes.fromhex("450000730000400040110000c0a80001c0a800c7")
     assert one(plane, head)[10:12] == bytes.fromhex("b861")
+
+
+@pytest.mark.parametrize("in_front", [1, 4, 7, 8, 13, 64, 70])
+def test_variable_length_within_a_byte(plane: NativeDataplane, in_front: int) -> None:
+    """What is in front of a variable-length field need not be whole bytes: it is read, copied and written bit by bit."""
+    behind = -in_front % 8 or 8
+    document = Document({"option": [("front", in_front), ("data", 0), ("behind", behind)], "mark": [("seen", 72)]})
+    document.action("note", [], [assign(ref("mark", "seen"), op("+", ref("option", "front"), ref("option", "behind")))])
+    document.table("all", "exact", [], [0])
+    raw = document.to_json()
+    raw["header_types"][0]["fields"][1] = ["data", "*"]
+    raw["header_types"][0]["length_exp"] = op("*", local(0), hexstr(8))
+    raw["header_types"][0]["max_length"] = 40
+    document.extra = {"header_types": raw["header_types"]}
+    plane.load(document.encode())
+    rng = random.Random(in_front)
+    for size in (0, 1) if in_front == 1 else (0, 1, 2, 7):
+        data = rng.randbytes(size)
+        last = rng.getrandbits(behind)
+        fixed = (in_front + behind) // 8
+        bits = (size << 8 * size | int.from_bytes(data, "big")) << behind | last
+        total = bits.to_bytes(fixed + size, "big")
+        mark = (size + last).to_bytes(9, "big")
+        assert one(plane, total + bytes(9) + b"payload") == total + mark + b"payload"

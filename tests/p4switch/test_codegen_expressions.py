@@ -10,7 +10,7 @@ from p4switch.native import NativeDataplane
 from tests.p4switch.bmv2_builder import Document, Json, assign, hexstr, op, ref
 
 WIDTHS = (1, 4, 9, 16, 24, 32, 33, 48, 63, 64, 65, 100, 128, 129, 192, 333, 600)
-SIGNED_WIDTHS = (8, 16, 33, 64, 96, 128)
+SIGNED_WIDTHS = (8, 16, 33, 64, 96, 128, 129, 200)
 RESULTS = 16
 
 
@@ -123,10 +123,11 @@ class Generator:
             case 6:
                 return op("two_comp_mod", self.data(depth - 1), hexstr(rng.choice(SIGNED_WIDTHS)))
             case 7:
-                narrow = op("&", self.data(depth - 1), hexstr((1 << 64) - 1))
-                other = op("two_comp_mod", self.data(depth - 1), hexstr(32))
+                size = rng.choice((64, 64, 200))
+                narrow = op("&", self.data(depth - 1), hexstr((1 << size) - 1))
+                other = op("two_comp_mod", self.data(depth - 1), hexstr(size // 2))
                 cast = rng.choice(("usat_cast", "sat_cast"))
-                return op(cast, op(rng.choice("+-"), narrow, other), hexstr(rng.choice((8, 32, 64))))
+                return op(cast, op(rng.choice("+-"), narrow, other), hexstr(rng.choice((8, size // 2, size))))
             case _:
                 return op("?", self.data(depth - 1), self.data(depth - 1), self.boolean(depth - 1))
 
