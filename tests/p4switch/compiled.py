@@ -25,10 +25,16 @@ def compiled(name: str) -> bytes:
 @cache
 def compiled_with_info(name: str) -> tuple[bytes, p4i.P4Info]:
     """The BMv2 JSON and the P4Info of `p4/NAME.p4`."""
+    return compile_file(SOURCES / f"{name}.p4")
+
+
+@cache
+def compile_file(path: Path) -> tuple[bytes, p4i.P4Info]:
+    """The BMv2 JSON and the P4Info of a P4 program."""
     chosen = os.environ.get("KULVERT_TEST_P4C")
     command = [shutil.which(chosen) or chosen] if chosen else [sys.executable, "-m", "p4compiler"]
     with tempfile.TemporaryDirectory() as scratch:
         output, info = Path(scratch) / "out.json", Path(scratch) / "out.p4info.txtpb"
         command += ["--arch", "v1model", "-o", str(output), "--p4runtime-files", str(info)]
-        subprocess.run([*command, str(SOURCES / f"{name}.p4")], check=True, timeout=120)
+        subprocess.run([*command, str(path)], check=True, timeout=120)
         return output.read_bytes(), text_format.Parse(info.read_text(), p4i.P4Info())

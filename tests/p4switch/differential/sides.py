@@ -1,0 +1,172 @@
+"""The two switches that are compared: BMv2's simple_switch_grpc as a process, and ours within this one."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+
+from p4base.messages import p4i
+from p4switch.native import NativeDataplane
+from p4switch.service.core import Device
+from p4switch.service.server import P4RuntimeServer
+from p4switch.thrift.client import ThriftClient
+from p4switch.thrift.server import make_server
+from p4switch.thrift.state import SwitchState
+from tests.p4switch.differential import packet_stream
+from tests.p4switch.differential.client import DEVICE_ID, P4RuntimeClient
+
+CPU_PORT = 500
+Frame = tuple[int, bytes]
+"""A port and a frame."""
+
+
+class Side(Protocol):
+    """A switch under test."""
+
+    client: P4RuntimeClient
+    thrift: ThriftClient
+
+    def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None: ...
+
+    def process(self, frames: Sequence[Frame], expected: Sequence[int]) -> list[list[Frame]]:
+        """What comes out for each frame, packet-ins aside.
+
+        A frame follows the one before when as many packets came of that as expected.
+        """
+
+    def close(self) -> None: ...
+
+
+class Ours:
+    """A native data plane with its P4Runtime and Thrift services."""
+
+    def __init__(self) -> None:
+        self._plane = NativeDataplane(cpu_port=CPU_PORT)
+        self._server = P4RuntimeServer(Device(DEVICE_ID, self._plane), "127.0.0.1:0")
+        self._server.start()
+        self.client = P4RuntimeClient(f"127.0.0.1:{self._server.port}")
+        self._thrift = make_server(SwitchState(self._plane, device_id=DEVICE_ID, swap_enabled=True), "127.0.0.1", 0)
+        self._thrift.start()
+        self.thrift = ThriftClient("127.0.0.1", self._thrift.port)
+
+    def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None:
+        self.client.configure(p4info, bmv2_json)
+
+    def process(self, frames: Sequence[Frame], expected: Sequence[int] = ()) -> list[list[Frame]]:
+        out = []
+        for port, frame in frames:
+            left = self._plane.inject(port, frame)
+            for number, packet in left:
+                if number == CPU_PORT:
+                    assert self._plane._packet_in is not None
+                    self._plane._packet_in(packet)
+            out.append([item for item in left if item[0] != CPU_PORT])
+        return out
+
+    def close(self) -> None:
+        self.thrift.close()
+        self._thrift.stop()
+        self.client.close()
+        self._server.stop(0)
+        self._plane.close()
+
+
+WAIT_S = 2.0
+"""How long BMv2 is waited for where it owes a packet."""
+
+
+class Bmv2:
+    """simple_switch_grpc, given and giving packets over its gRPC data plane interface.
+
+    Args:
+        folder: where its log goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("simple_switch_grpc")
+        assert program is not None
+        address, packets, thrift = (f"127.0.0.1:{port}" for port in free_ports(3))
+        command = [program, "--no-p4", "--device-id", str(DEVICE_ID), "--thrift-port", thrift.rpartition(":")[2]]
+        command += ["--", "--grpc-server-addr", address, "--cpu-port", str(CPU_PORT), "--dp-grpc-server-addr", packets]
+        self.log = folder / "simple_switch_grpc.log"
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            self.client = P4RuntimeClient(address)
+            self.thrift = self._connect(int(thrift.rpartition(":")[2]))
+            self._channel = grpc.insecure_channel(packets)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self._stream = self._channel.stream_stream(
+            f"/{packet_stream.SERVICE}/PacketStream",
+            request_serializer=packet_stream.PacketStreamRequest.SerializeToString,
+            response_deserializer=packet_stream.PacketStreamResponse.FromString,
+        )
+
+    def _connect(self, port: int) -> ThriftClient:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return ThriftClient("127.0.0.1", port)
+            except OSError:
+                assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None:
+        self.client.configure(p4info, bmv2_json)
+
+    def process(self, frames: Sequence[Frame], expected: Sequence[int]) -> list[list[Frame]]:
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answers = self._stream(iter(requests.get, None), wait_for_ready=True)
+        out: list[list[Frame]] = [[] for _ in frames]
+        came = threading.Condition()
+
+        def collect() -> None:
+            for answer in answers:
+                with came:
+                    if answer.id:  # else it comes of a packet-out
+                        out[answer.id - 1].append((answer.port, answer.packet))
+                    came.notify_all()
+
+        reader = threading.Thread(target=collect, daemon=True)
+        reader.start()
+        for number, (port, frame) in enumerate(frames):
+            requests.put(packet_stream.PacketStreamRequest(id=number + 1, device_id=DEVICE_ID, port=port, packet=frame))
+            with came:
+                came.wait_for(lambda n=number: len(out[n]) >= expected[n], WAIT_S)  # type: ignore[misc]
+        requests.put(None)  # the switch ends the stream when all packets have been processed
+        reader.join(20)
+        assert not reader.is_alive(), "simple_switch_grpc did not end the stream"
+        assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
+        return out
+
+    def close(self) -> None:
+        self.thrift.close()
+        self.client.close()
+        self._channel.close()
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports
