@@ -14,6 +14,7 @@ from p4switch.service.digests import DigestHandler, build_digests
 from p4switch.service.direct import DirectCounterHandler, DirectMeterHandler
 from p4switch.service.entity import EntityHandler
 from p4switch.service.errors import Code, P4Error, invalid
+from p4switch.service.externs import ExternHandler
 from p4switch.service.indexed import Array, CounterHandler, RegisterHandler
 from p4switch.service.match_plan import MatchPlan, table_match_plan
 from p4switch.service.meters import MeterArray, MeterHandler, MeterPlan
@@ -151,4 +152,5 @@ def _build_handlers(
         "value_set_entry": ValueSetHandler(build_value_sets(p4info.value_sets), dataplane),
         "register_entry": RegisterHandler(registers, dataplane),
         "digest_entry": digests,
+        "extern_entry": ExternHandler(),
     }

@@ -136,6 +136,8 @@ class TableEntryHandler:
 
     def write(self, kind: int, message: p4r.TableEntry) -> None:
         table = self.find(message.table_id)
+        if message.is_const:
+            raise invalid(f"table {table.name}: is_const must not be set in a write")
         if message.is_default_action:
             self._write_default(kind, table, message)
             return
@@ -295,8 +297,6 @@ class TableEntryHandler:
 
     def _check_fields(self, table: Table, message: p4r.TableEntry) -> None:
         """Fields that not every table, nor every data plane, takes."""
-        if message.is_const:
-            raise invalid(f"table {table.name}: is_const must not be set in a write")
         if message.HasField("time_since_last_hit"):
             raise invalid(f"table {table.name}: time_since_last_hit must be unset in a write")
         if message.idle_timeout_ns:
@@ -449,6 +449,8 @@ class TableEntryHandler:
             parts.append(_ACTION + _length_prefixed(_table_action_to_wire(table, action)))
         parts.append(_IS_DEFAULT)
         parts.append(table.default_note)
+        if table.const_default:
+            parts.append(_IS_CONST)
         return b"".join(parts)
 
     # -- for roll-back

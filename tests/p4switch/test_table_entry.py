@@ -24,7 +24,7 @@ from tests.p4switch.programs import (
 FULL = (1 << 128) - 1
 
 
-def refusal(write: Callable[[], None]) -> tuple[Code, str]:
+def refusal(write: Callable[[], object]) -> tuple[Code, str]:
     """The code and sentence with which a single update was refused."""
     with pytest.raises(BatchError) as caught:
         write()
@@ -272,6 +272,24 @@ def test_full_table_is_resource_exhausted(switch: Harness) -> None:
     assert "ingress.exact_table" in message
 
 
+def test_no_write_says_that_an_entry_is_constant(switch: Harness) -> None:
+    """Not even a deletion, of which all but the key is ignored."""
+    switch.insert(table(exact_entry(1)))
+    constant = exact_entry(1)
+    constant.is_const = True
+    for write in (switch.modify, switch.delete):
+        code, message = refusal(lambda write=write: write(table(constant)))  # type: ignore[misc]
+        assert (code, "is_const" in message) == (Code.INVALID_ARGUMENT, True)
+    assert switch.entries(constant.table_id) == [exact_entry(1)]
+
+
+def test_externs_are_none(switch: Harness) -> None:
+    assert switch.read(p4r.Entity(extern_entry=p4r.ExternEntry())) == []
+    named = p4r.Entity(extern_entry=p4r.ExternEntry(extern_type_id=0x81))
+    assert refusal(lambda: switch.read(named))[0] == Code.UNIMPLEMENTED
+    assert refusal(lambda: switch.insert(named))[0] == Code.UNIMPLEMENTED
+
+
 def test_modify_without_action_keeps_it(switch: Harness) -> None:
     switch.insert(table(exact_entry(1, out=5)))
     update = exact_entry(1)
@@ -291,6 +309,8 @@ def test_const_entries_are_readable_and_immutable(switch: Harness) -> None:
     assert first.is_const
     assert [first.match[0].exact.value, second.match[0].exact.value] == [b"\x06", b"\x11"]
     assert second.action.action.params[0].value == b"\x11"
+    (default,) = switch.read(table(p4r.TableEntry(table_id=first.table_id, is_default_action=True)))
+    assert default.table_entry.is_const
     entry = p4r.TableEntry(table_id=first.table_id, match=first.match)
     assert refusal(lambda: switch.delete(table(entry)))[0] == Code.PERMISSION_DENIED
     entry.action.CopyFrom(first.action)
