@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from p4switch.dataplane import DataplaneError
-from p4switch.native.compiler import Build, build, find_compiler
+from p4switch.native.compiler import FLAGS, RUNTIME, Build, build, find_compiler
+from p4switch.native.programs import translate
+from tests.p4switch.compiled import compiled
 
 TEXT = "int answer(void) { return 42; }\n"
 
@@ -96,6 +98,29 @@ def test_no_compiler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-cc -O3")
     with pytest.raises(DataplaneError, match="'no-such-cc -O3', does not exist"):
         find_compiler()
+
+
+@pytest.mark.parametrize("source", ["generated", *sorted(path.name for path in RUNTIME.glob("*.c"))])
+def test_the_compiler_has_nothing_to_warn_of(source: str, tmp_path: Path) -> None:
+    path = RUNTIME / source
+    if source == "generated":
+        path = tmp_path / "generated.c"
+        path.write_text(translate(compiled("packets"))[1])
+    accepted = ("-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-const-variable", "-Wno-unused-label")
+    command = [
+        *find_compiler(),
+        *FLAGS,
+        "-Wall",
+        "-Werror",
+        *accepted,
+        f"-I{RUNTIME}",
+        "-c",
+        str(path),
+        "-o",
+        os.devnull,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def sanitizer_libraries() -> str | None:
