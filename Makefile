@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help setup demo build-p4 test unit lint format types imports ptf golden shell bench clean
+.PHONY: fuzz help setup demo build-p4 test unit lint format types imports ptf golden shell zig bench clean
 
 help:  ## List what there is
 	@echo "make TARGET..., where a target is one of:"
@@ -62,6 +62,9 @@ golden: $(VENV)/.ready-test  ## Write the golden files anew; review their diff a
 
 shell: $(VENV)/.ready-test  ## Make p4runtime-shell's environment if it is not there, and try it on the switch
 	@KULVERT_TEST_SHELL=make $(BIN)/python -m pytest tests/p4switch/test_shell.py
+
+zig: $(VENV)/.ready-test  ## Bring the ziglang package if it is not there, and compile and run the switch with it
+	@KULVERT_TEST_ZIG=make $(BIN)/python -m pytest tests/p4switch/test_ziglang.py
 
 fuzz: $(VENV)/.ready-test  ## A million mutated packets through several programs, under the address and undefined sanitizers
 	@KULVERT_FUZZ_FRAMES=1000000 $(BIN)/python -m pytest tests/p4switch/test_native_compiler.py -k mutated
