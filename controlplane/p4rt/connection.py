@@ -6,7 +6,7 @@ With `session` the only module that imports grpc.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -182,22 +182,31 @@ class Connection:
     async def read(self, *entities: p4r.Entity) -> AsyncIterator[p4r.Entity]:
         """What the switch has that these (as the specification's wildcards) ask for; nothing is no error. Raises SessionError."""
         async for data in self.read_bytes(*entities):
-            yield p4r.Entity.FromString(data)
+            try:
+                yield p4r.Entity.FromString(data)
+            except DecodeError:
+                raise SessionError("the switch answers a Read with what is no entity") from None
 
     async def read_bytes(self, *entities: p4r.Entity) -> AsyncIterator[bytes]:
         """The same, each entity as it came over the wire. Raises SessionError."""
+        async for response in self.read_responses(*entities):
+            try:
+                for data in wire.split(response, _ENTITIES):
+                    yield data
+            except wire.WireError as error:
+                raise SessionError(f"the switch answers a Read with what is no ReadResponse: {error}") from None
+
+    async def read_responses(self, *entities: p4r.Entity) -> AsyncGenerator[bytes, None]:
+        """The same, in the ReadResponses that came over the wire. Raises SessionError."""
         self._check()
         request = p4r.ReadRequest(device_id=self._target.device_id, entities=entities)
         try:
             async for response in self._read_bytes(request, timeout=10 * CALL_SECONDS):
-                for data in wire.split(response, _ENTITIES):
-                    yield data
+                yield response
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return
             raise self._failed("the switch cannot be read", error) from None
-        except (wire.WireError, DecodeError) as error:
-            raise SessionError(f"the switch answers a Read with what is no ReadResponse: {error}") from None
 
     def read_all(self) -> AsyncIterator[bytes]:
         """Every table entry, member and group, as it came over the wire. Raises SessionError."""

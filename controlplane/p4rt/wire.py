@@ -70,16 +70,16 @@ def split(message: bytes, number: int) -> Iterator[bytes]:
     wanted = number << 3 | DELIMITED
     at, end = 0, len(message)
     while at < end:
-        found, at = _read_varint(message, at)
+        found, at = read_varint(message, at)
         if found & 7 == DELIMITED:
-            length, at = _read_varint(message, at)
+            length, at = read_varint(message, at)
             if at + length > end:
                 raise WireError("a field is longer than its message")
             if found == wanted:
                 yield message[at : at + length]
             at += length
         elif found & 7 == VARINT:
-            _, at = _read_varint(message, at)
+            _, at = read_varint(message, at)
         elif found & 7 in (FIXED32, FIXED64):
             at += 4 if found & 7 == FIXED32 else 8
             if at > end:
@@ -88,7 +88,7 @@ def split(message: bytes, number: int) -> Iterator[bytes]:
             raise WireError(f"wire type {found & 7} is not known")
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A varint at an offset, and the offset after it."""
     try:
         byte = data[at]

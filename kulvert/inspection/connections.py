@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import islice
 
 import msgspec
 from rich.console import Console
 
-from controlplane.addresses import AddressError, format_address, is_ipv4, parse_address
+from controlplane.addresses import format_address, is_ipv4
 from controlplane.p4rt.connection import Target
-from kulvert.failures import UserError
-from kulvert.inspection.present import make_console, print_json, print_table
+from kulvert.inspection.present import make_console, print_json_list
+from kulvert.inspection.registers import Register
 from kulvert.inspection.switch import Switch
-from p4base.messages import p4r
+from kulvert.inspection.trace import Place
 
 TAGS = "connection_tags"
 RECORDS = "connection_records"
 TICK_SECONDS = (1 << 20) / 1_000_000
 _WORDS = 4
+_TICKS = (1 << 28) - 1
 _HALF_CIRCLE = 1 << 27
+_BATCH = 1000
+_DENSE_SHARE = 64
+"""From one entry in so many words of the records, all of them are read at once."""
+
+_ROW = "{:8} {:16} {:<46} {:<46} {:>8}  {}"
+_HEADINGS = ("protocol", "state", "from", "to", "s", "translated to")
 
 STATES = {
     1: "opened",
@@ -78,7 +86,7 @@ def decode_entry(slot: int, tag: int, words: Sequence[int]) -> Entry:
     return Entry(
         slot=slot,
         state=tag >> 60,
-        expires=tag >> 32 & (1 << 28) - 1,
+        expires=tag >> 32 & _TICKS,
         src_addr=words[0],
         dst_addr=words[1],
         l4_sport=info >> 112,
@@ -91,28 +99,20 @@ def decode_entry(slot: int, tag: int, words: Sequence[int]) -> Entry:
     )
 
 
-def pair_up(entries: Mapping[int, Entry]) -> list[TrackedConnection]:
-    """The connections, by who opened them. A direction whose other one is gone counts for itself."""
-    newest = _newest([entry.expires for entry in entries.values()])
-    found = []
-    for entry in sorted(entries.values(), key=lambda item: (item.protocol, item.src_addr, item.l4_sport)):
-        if entry.is_reply:
-            continue
-        peer = entries.get(entry.peer)
-        translated = peer if peer is not None and peer.peer == entry.slot and entry.is_translated else None
-        found.append(
-            TrackedConnection(
-                protocol=PROTOCOLS.get(entry.protocol, str(entry.protocol)),
-                state=STATES.get(entry.state, str(entry.state)),
-                source=_end(entry.src_addr, entry.l4_sport),
-                destination=_end(entry.dst_addr, entry.l4_dport),
-                translated_source="" if translated is None else _end(translated.dst_addr, translated.l4_dport),
-                translated_destination="" if translated is None else _end(translated.src_addr, translated.l4_sport),
-                endpoint_id=entry.endpoint_id,
-                seconds_left=round(-(newest - entry.expires & (1 << 28) - 1) * TICK_SECONDS, 1),
-            )
-        )
-    return found
+def join(entry: Entry, peer: Entry | None, newest: int) -> TrackedConnection:
+    """A connection from its two entries, `entry` the opener's. `newest` is the latest `expires` of the table."""
+    is_paired = peer is not None and peer.peer == entry.slot
+    translated = peer if is_paired and entry.is_translated else None
+    return TrackedConnection(
+        protocol=PROTOCOLS.get(entry.protocol, str(entry.protocol)),
+        state=STATES.get(entry.state, str(entry.state)),
+        source=_end(entry.src_addr, entry.l4_sport),
+        destination=_end(entry.dst_addr, entry.l4_dport),
+        translated_source="" if translated is None else _end(translated.dst_addr, translated.l4_dport),
+        translated_destination="" if translated is None else _end(translated.src_addr, translated.l4_sport),
+        endpoint_id=entry.endpoint_id,
+        seconds_left=round(-(newest - entry.expires & _TICKS) * TICK_SECONDS, 1),
+    )
 
 
 def _newest(expiries: Sequence[int]) -> int:
@@ -129,73 +129,92 @@ def _end(address: int, port: int) -> str:
     return f"{text}:{port}" if is_ipv4(address) else f"[{text}]:{port}"
 
 
-def read_connections(switch: Switch) -> dict[int, Entry]:
-    """Every entry in the switch's table, by slot. Raises UserError: it has no such registers, or does not give them."""
-    tags = {slot: tag for slot, tag in _cells(switch, TAGS, None) if tag}
-    wanted = []
-    for slot in tags:
-        wanted += [slot * _WORDS + word for word in range(3)]
-    words = dict(_cells(switch, RECORDS, wanted))
-    return {
-        slot: decode_entry(slot, tag, [words.get(slot * _WORDS + word, 0) for word in range(3)])
-        for slot, tag in tags.items()
-    }
+class ConnectionTable:
+    """The connection table of a running switch, read as far as is asked for. Raises UserError: it has none, or does not give it."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._records = Register(switch, RECORDS)
+        self._tags = dict(Register(switch, TAGS).occupied())
+        self._newest = _newest([tag >> 32 & _TICKS for tag in self._tags.values()])
+
+    def __len__(self) -> int:
+        """Entries; a connection has two."""
+        return len(self._tags)
+
+    def connections(self, places: Sequence[Place] = ()) -> Iterator[TrackedConnection]:
+        """Those that all of the places have a part in, in the order of the table."""
+        slots = iter(self._tags)
+        is_dense = len(self._tags) * _DENSE_SHARE >= self._records.size
+        seen: set[int] = set()
+        while True:
+            batch = self._tags if is_dense else list(islice(slots, _BATCH))
+            entries = self._read(list(batch))
+            peers = {entry.peer for entry in entries.values()} - entries.keys()
+            entries |= self._read([slot for slot in peers if slot in self._tags])
+            for slot in batch:
+                entry = entries[slot]
+                if slot in seen or not self._is_first(entry, entries):
+                    continue
+                peer = entries.get(entry.peer)
+                seen |= {slot, entry.peer}
+                both = [entry] if peer is None else [entry, peer]
+                if all(has_part(place, both) for place in places):
+                    yield self._join(entry, peer)
+            if is_dense or not batch:
+                return
+
+    def _read(self, slots: Sequence[int]) -> dict[int, Entry]:
+        words = self._records.cells([slot * _WORDS + word for slot in slots for word in range(3)])
+        return {
+            slot: decode_entry(slot, self._tags[slot], [words.get(slot * _WORDS + word, 0) for word in range(3)])
+            for slot in slots
+        }
+
+    def _is_first(self, entry: Entry, entries: Mapping[int, Entry]) -> bool:
+        """Whether it stands for its connection: the opener's direction; the other one only if that is gone."""
+        if not entry.is_reply:
+            return True
+        peer = entries.get(entry.peer)
+        return peer is None or peer.peer != entry.slot
+
+    def _join(self, entry: Entry, peer: Entry | None) -> TrackedConnection:
+        return join(entry, peer, self._newest)
 
 
-def _cells(switch: Switch, name: str, indices: Sequence[int] | None) -> Iterable[tuple[int, int]]:
-    register = switch.index.registers.get(name)
-    if register is None:
-        raise UserError(f"the pipeline has no register {name!r}: it tracks no connections this way")
-    width = register.type_spec.bitstring.bit.bitwidth
-    step = 5000
-    batches: list[Sequence[int | None]] = (
-        [[None]] if indices is None else [indices[start : start + step] for start in range(0, len(indices), step)]
+def has_part(place: Place, entries: Sequence[Entry]) -> bool:
+    """Whether a connection with these entries has to do with a place: its address, and its port if one is given, on one side of one."""
+    for entry in entries:
+        if place.protocol in ("", PROTOCOLS.get(entry.protocol)):
+            ends = ((entry.src_addr, entry.l4_sport), (entry.dst_addr, entry.l4_dport))
+            if any(address in place.addresses and place.port in (0, port) for address, port in ends):
+                return True
+    return False
+
+
+def print_connections(target: Target, places: Sequence[Place], limit: int, output: str) -> None:
+    """Print them as they are found, at most `limit` if that is not 0. Raises UserError."""
+    waiting = Console(stderr=True).status("reading the connection table")
+    with Switch(target) as switch:
+        with waiting if sys.stderr.isatty() else nullcontext():
+            table = ConnectionTable(switch)
+        found = table.connections(places)
+        if output == "json":
+            print_json_list(islice(found, limit or None))
+            return
+        rows = 0
+        print(_ROW.format(*_HEADINGS).rstrip())
+        for item in islice(found, limit or None):
+            rows += 1
+            cells = (item.protocol, item.state, item.source, item.destination)
+            translated = f"{item.translated_source} > {item.translated_destination}" if item.translated_source else ""
+            print(_ROW.format(*cells, f"{item.seconds_left:.0f}", translated).rstrip())
+        is_more = bool(limit) and next(found, None) is not None
+    console = make_console()
+    console.print(
+        f"{rows:,} connections"
+        + (" and more (--limit)" if is_more else "")
+        + f"; the table has {len(table):,} entries, two each",
+        markup=False,
     )
-    for batch in batches:
-        wanted = []
-        for index in batch:
-            entity = p4r.Entity()
-            entity.register_entry.register_id = register.preamble.id
-            if index is not None:
-                entity.register_entry.index.index = index
-            wanted.append(entity)
-        for entity in switch.read(*wanted):
-            cell = entity.register_entry
-            yield cell.index.index, int.from_bytes(cell.data.bitstring, "big") & (1 << width) - 1
-
-
-def print_connections(target: Target, address: str | None, limit: int, output: str) -> None:
-    """Raises UserError."""
-    waiting = Console(stderr=True).status("reading the connection table")  # some seconds, where it is large
-    with Switch(target) as switch, waiting if sys.stderr.isatty() else nullcontext():
-        entries = read_connections(switch)
-    if address is not None:
-        try:
-            wanted = parse_address(address)
-        except AddressError as error:
-            raise UserError(str(error)) from None
-        mine = {entry.slot for entry in entries.values() if wanted in (entry.src_addr, entry.dst_addr)}
-        mine |= {entries[slot].peer for slot in mine}
-        entries = {slot: entry for slot, entry in entries.items() if slot in mine}
-    found = pair_up(entries)
-    total = len(found)
-    found = found[:limit] if limit else found
-    if output == "json":
-        print_json(found)
-        return
-    rows = [
-        (
-            item.protocol,
-            item.state,
-            item.source,
-            item.destination,
-            item.translated_source,
-            item.translated_destination,
-            f"{item.seconds_left:.0f}",
-        )
-        for item in found
-    ]
-    headings = ("protocol", "state", "from", "to", "leaves as from", "to", "s")
-    print_table(make_console(), f"{total:,} connections", headings, rows, right=(6,))
-    if found:
-        make_console().print("s: how much sooner it ends than the connection that ends last", markup=False)
+    if rows:
+        console.print("s: how much sooner it ends than the connection that ends last", markup=False)

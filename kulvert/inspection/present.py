@@ -24,6 +24,15 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
+def print_json_list(values: Iterable[Any]) -> None:
+    """One JSON document, a list, an item a line, each written as soon as it is there."""
+    separator = "[\n "
+    for value in values:
+        sys.stdout.write(separator + msgspec.json.encode(value).decode())
+        separator = ",\n "
+    sys.stdout.write("[]\n" if separator.startswith("[") else "\n]\n")
+
+
 def print_table(
     console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()
 ) -> None:

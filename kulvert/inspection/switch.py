@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -72,6 +72,17 @@ class Switch:
         except SessionError as error:
             raise UserError(str(error)) from None
 
+    def read_responses(self, *wanted: p4r.Entity) -> Iterator[bytes]:
+        """The serialized ReadResponses that answer, one by one as they come. Raises UserError."""
+        responses = self._connection.read_responses(*wanted)
+        try:
+            while (response := self._runner.run(_next(responses))) is not None:
+                yield response
+        except SessionError as error:
+            raise UserError(str(error)) from None
+        finally:
+            self._runner.run(responses.aclose())
+
     def read_all(self) -> Iterator[WireEntity]:
         """Every entry, member and group that a controller could have written."""
 
@@ -101,6 +112,10 @@ class Switch:
             return self.codec.decode(wire.message)
         except PipelineMismatchError as error:
             raise UserError(str(error)) from None
+
+
+async def _next(responses: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(responses, None)
 
 
 def container(entity: Entity) -> str:

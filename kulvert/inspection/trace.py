@@ -87,8 +87,10 @@ class Trace(msgspec.Struct, frozen=True):
 # -- who talks to whom
 
 
-def find_place(text: str, controller: Controller | None) -> Place:
+def find_place(text: str, controller: Controller | None, takes_only_port: bool = True) -> Place:
     """What `pod/NS/NAME`, `svc/NS/NAME:PORT`, `node/NAME` or `ADDRESS:PORT` means.
+
+    Without a port it is the object's own, if it has only one and `takes_only_port`.
 
     Raises:
         UserError
@@ -113,7 +115,7 @@ def find_place(text: str, controller: Controller | None) -> Place:
     if not addresses:
         raise UserError(f"{ref} has no address")
     if not colon:
-        first = found.ports[0] if len(found.ports) == 1 else None
+        first = found.ports[0] if takes_only_port and len(found.ports) == 1 else None
         return Place(str(ref), addresses, first.port if first else 0, first.protocol.lower() if first else "")
     named = [port for port in found.ports if port_text in (port.name, str(port.port))]
     if named:

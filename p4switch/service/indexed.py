@@ -9,6 +9,7 @@ import msgspec
 from p4base.messages import p4r
 from p4switch.dataplane import Dataplane
 from p4switch.service import wire
+from p4switch.service.cells import cells_to_wire
 from p4switch.service.entity import (
     COUNTER_ENTRY,
     MODIFY,
@@ -130,10 +131,10 @@ class RegisterHandler(_Arrays):
         for array in self._selected(message.register_id, scope):
             if array.codec is None and not message.register_id:
                 continue
-            to_wire = self._cell_to_wire(array)
             index = array.index(message) if message.register_id else None
-            for i, cell in enumerate(self._dataplane.read_register(array.name, index), index or 0):
-                emit(_answer_register(_cell_head(array, i) + wire.bytes_field(3, to_wire(cell))))
+            cells = self._dataplane.read_register(array.name, index)
+            for part in cells_to_wire(array.id, index or 0, cells, self._cell_to_wire(array), _answer_register):
+                emit(part)
 
     def snapshot(self, message: p4r.RegisterEntry) -> Iterable[p4r.Entity]:
         array = self._find(message.register_id)

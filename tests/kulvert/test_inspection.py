@@ -166,7 +166,8 @@ def test_trace_finds_the_service_port_by_name_and_both_families(node: Node, caps
         (["trace", "pod/a/b/c", "10.1.0.1"], "is not pod/NAMESPACE/NAME"),
         (["trace", "pod/shop/web", "svc/shop/web:nix"], "'nix' is neither one of its ports nor a port number"),
         (["trace", "pod/shop/web", "here"], "none of pod/NS/NAME"),
-        (["connections", "--address", "x"], "'x' is not an IP address"),
+        (["connections", "here"], "none of pod/NS/NAME"),
+        (["connections", "pod/shop/nobody"], "there is no Pod/shop/nobody"),
     ],
 )
 def test_questions_that_make_no_sense_are_one_line(
@@ -270,11 +271,56 @@ def test_connections_come_in_pairs(node: Node, capsys: pytest.CaptureFixture[str
     for client in range(4242, 4300):  # until one is sent to the endpoint that may be reached
         if node.dataplane.inject(3, packets.first_packet((MACS[3], GATEWAY), ends, "udp", (client, 53))):
             break
-    _, found = ask(node, capsys, "connections", "--address", "10.96.0.10")
-    mine = [item for item in found if item["source"] == f"10.1.0.3:{client}"]
-    assert len(mine) == 1
-    assert (mine[0]["protocol"], mine[0]["destination"]) == ("udp", "10.96.0.10:53")
-    assert mine[0]["translated_destination"] == "10.1.0.1:53"
+    for places in (
+        ["10.96.0.10:53"],
+        ["pod/shop/visitor", "svc/shop/web:dns"],
+        ["pod/shop/visitor"],
+        ["svc/shop/web", "pod/shop/web"],
+    ):
+        _, found = ask(node, capsys, "connections", *places, "--limit", "0")
+        mine = [item for item in found if item["source"] == f"10.1.0.3:{client}"]
+        assert len(mine) == 1
+        assert (mine[0]["protocol"], mine[0]["destination"]) == ("udp", "10.96.0.10:53")
+        assert mine[0]["translated_destination"] == "10.1.0.1:53"
+    for places in (
+        ["pod/shop/db"],
+        ["svc/shop/web:http"],
+        ["pod/shop/visitor:9"],
+        ["pod/shop/visitor", "pod/shop/db"],
+    ):
+        _, found = ask(node, capsys, "connections", *places, "--limit", "0")
+        assert not [item for item in found if item["source"] == f"10.1.0.3:{client}"], places
+
+
+def test_connections_are_told_as_they_are_found_and_at_most_as_many_as_asked(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = (parse_address("10.1.0.3"), parse_address("10.1.0.1"))
+    for client in range(5000, 5040):
+        node.dataplane.inject(3, packets.first_packet((MACS[3], GATEWAY), ends, "udp", (client, 9999)))
+    _, every = ask(node, capsys, "connections", "pod/shop/web:9999", "--limit", "0")
+    clients = {int(item["source"].rpartition(":")[2]) for item in every}
+    assert clients <= set(range(5000, 5040)) and len(clients) == len(every) >= 20
+    assert len(ask(node, capsys, "connections", "--limit", "7")[1]) == 7
+    assert run(["connections", "--limit", "7", *node.arguments]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 1 + 7 + 2 and "7 connections and more (--limit)" in printed[8]
+    assert ask(node, capsys, "connections", "10.200.0.1") == (0, [])
+
+
+@pytest.mark.parametrize("share", [1, 1 << 30], ids=["cell by cell", "all cells"])
+def test_a_connection_is_found_however_its_cells_are_read(
+    node: Node, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    ends = (parse_address("10.1.0.3"), parse_address("10.1.0.1"))
+    for client in range(6000, 6020):
+        node.dataplane.inject(3, packets.first_packet((MACS[3], GATEWAY), ends, "udp", (client, 7777)))
+    _, before = ask(node, capsys, "connections", "--limit", "0")
+    monkeypatch.setattr("kulvert.inspection.registers._ALL_CELLS_SHARE", share)
+    monkeypatch.setattr("kulvert.inspection.connections._DENSE_SHARE", share)
+    monkeypatch.setattr("kulvert.inspection.connections._BATCH", 3)
+    _, after = ask(node, capsys, "connections", "--limit", "0")
+    assert after == before and len(after) >= 20
 
 
 @pytest.mark.skipif(shutil.which("p4c-bm2-ss") is None, reason="p4c-bm2-ss is not on the PATH")
