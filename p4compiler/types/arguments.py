@@ -90,6 +90,7 @@ class Arguments(Uses):
         name: str,
         at: ast.Node,
         missing_allowed: bool = False,
+        missing: Kind = Kind.TYPE_ERROR,
     ) -> list[ast.Expression | None] | None:
         """The arguments in the order of the parameters, None where one is left out; None and an error if they do not fit."""
         ordered: list[ast.Expression | None] = [None] * len(parameters)
@@ -120,7 +121,7 @@ class Arguments(Uses):
         for parameter, value in zip(parameters, ordered, strict=True):
             if value is None and not is_optional(parameter) and not missing_allowed:
                 notes = [Note("declared here", parameter.span)]
-                self.type_error(f"no argument for parameter '{parameter.name.text}' of '{name}'", at, notes)
+                self.error(missing, f"no argument for parameter '{parameter.name.text}' of '{name}'", at, notes)
                 return None
         return ordered
 
@@ -134,7 +135,8 @@ class Arguments(Uses):
     ) -> model.Type:
         """Match arguments with parameters, infer what is to infer, convert the arguments, and note the call."""
         explicit = [self.resolve(reference) for reference in type_arguments]
-        ordered = self.order_arguments(callee.parameters, arguments, callee.name, at)
+        missing = Kind.UNINITIALIZED if callee.kind is CallKind.ACTION else Kind.TYPE_ERROR
+        ordered = self.order_arguments(callee.parameters, arguments, callee.name, at, missing=missing)
         if ordered is None:
             for argument in arguments:
                 if not isinstance(argument.value, ast.DontCare):

@@ -140,7 +140,8 @@ class Calls(BuiltInMethods):
         """Nothing in P4 may use itself, not even through others (declaration before use leaves only the direct way)."""
         if target in self.open_declarations:
             notes = [Note("declared here", target.name.span)]
-            self.error(Kind.INVALID, f"{describe(target)} '{target.name.text}' uses itself", at, notes)
+            kind = Kind.UNSUPPORTED if isinstance(target, ast.Control | ast.Parser) else Kind.NOT_FOUND
+            self.error(kind, f"{describe(target)} '{target.name.text}' uses itself", at, notes)
 
     def action_callee(self, action: ast.Action) -> Callee:
         return Callee(
@@ -336,7 +337,9 @@ class Calls(BuiltInMethods):
             what = (
                 "it is only a type: it has no body" if isinstance(base, model.ObjectType) else "it has no constructor"
             )
-            self.type_error(f"'{base}' cannot be instantiated: {what}", at)
+            declared = isinstance(base, model.ObjectType | model.StructLikeType)
+            kind = Kind.TYPE_ERROR if declared else Kind.INVALID
+            self.error(kind, f"'{base}' cannot be instantiated: {what}", at)
             return model.UNKNOWN
         declaration = base.declaration
         self.refuse_recursion(declaration, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p4compiler.diagnostics import Kind
 from p4compiler.syntax.ast import BinaryOperator
 from p4compiler.types import model
 from p4compiler.types.checked import Value
@@ -11,7 +12,11 @@ MAX_BITS = 1 << 13
 
 
 class EvaluationError(Exception):
-    """The operation has no value: a division by zero, a number too large. The message is for the user."""
+    """The operation has no value: a division by zero, a number too large. The message and its kind are for the user."""
+
+    def __init__(self, message: str, kind: Kind = Kind.EXPRESSION) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def wrap(value: int, type_: model.Type) -> int:
@@ -77,9 +82,9 @@ def _arithmetic(operator: BinaryOperator, left: int, right: int, type_: model.Ty
             result = left * right
         case BinaryOperator.DIV | BinaryOperator.MOD:
             if right == 0:
-                raise EvaluationError("division by zero")
+                raise EvaluationError("division by zero", Kind.INVALID)
             if left < 0 or right < 0:
-                raise EvaluationError("division is not defined for negative numbers")
+                raise EvaluationError("division is not defined for negative numbers", Kind.INVALID)
             result = left // right if operator is BinaryOperator.DIV else left % right
         case BinaryOperator.ADD_SAT:
             return saturate(left + right, type_)
@@ -110,11 +115,11 @@ def _arithmetic(operator: BinaryOperator, left: int, right: int, type_: model.Ty
 
 def _shift(operator: BinaryOperator, left: int, right: int, type_: model.Type) -> int:
     if right < 0:
-        raise EvaluationError(f"shift by a negative amount: {right}")
+        raise EvaluationError(f"shift by a negative amount: {right}", Kind.INVALID)
     if isinstance(type_, model.BitsType):
         right = min(right, type_.width)
     elif right > MAX_BITS and operator is BinaryOperator.SHL:
-        raise EvaluationError(f"shift by {right} is too large")
+        raise EvaluationError(f"shift by {right} is too large", Kind.UNSUPPORTED)
     if operator is BinaryOperator.SHR:
         return left >> min(right, left.bit_length() + 1)
     result = wrap(left << right, type_)

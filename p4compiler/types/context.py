@@ -35,6 +35,7 @@ class CheckContext:
         place: what the code at hand is part of.
         parser_depth: positive inside a parser, where `next` and `last` are allowed.
         is_prototype: parameters without a body are declared, whose names nobody else can see.
+        open_type: the name of the struct, header or header union whose fields are being checked.
         open_declarations: the functions, actions, parsers and controls whose bodies are being checked, outermost first.
         error_members, match_kind_members: name → where it was declared.
     """
@@ -51,6 +52,7 @@ class CheckContext:
         self.return_type: model.Type | None = None
         self.loop_depth = 0
         self.is_prototype = False
+        self.open_type: str | None = None
         self.current_table: ast.Table | None = None
         self.error_members: dict[str, ast.Name] = {}
         self.match_kind_members: dict[str, ast.Name] = {}

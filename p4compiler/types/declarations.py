@@ -53,6 +53,7 @@ class Declarations(Parsers):
         self.type_parameters(declaration.type_parameters)
         variables = tuple(model.TypeVariable(p) for p in declaration.type_parameters)
         type_ = STRUCT_LIKE[type(declaration)](declaration, variables)
+        self.open_type = declaration.name.text
         seen: dict[str, ast.Field] = {}
         varbit: ast.Field | None = None
         for field in declaration.fields:
@@ -73,6 +74,7 @@ class Declarations(Parsers):
                     self.type_error("a header can only have one varbit field", field, [Note("the first", varbit.span)])
                 varbit = varbit or field
             self.resolved_type_of[field] = field_type
+        self.open_type = None
         assert scope.outer is not None
         self.scope = scope.outer
         self.resolved_type_of[declaration] = self.bounded(type_, declaration.name)
@@ -165,12 +167,8 @@ class Declarations(Parsers):
                 if parameter.direction is ast.Direction.NONE:
                     undirected = undirected or parameter
                 elif undirected is not None:
-                    self.error(
-                        Kind.INVALID,
-                        "a parameter with a direction cannot follow one without",
-                        parameter,
-                        [Note("which is here", undirected.span)],
-                    )
+                    notes = [Note("which is here", undirected.span)]
+                    self.type_error("a parameter with a direction cannot follow one without", parameter, notes)
             self.resolved_type_of[parameter] = type_
             self.declare(parameter)
         self.is_prototype = False
@@ -307,7 +305,7 @@ class Declarations(Parsers):
                 if isinstance(parameter.type, ast.NamedTypeRef) and parameter.type.name == declaration.name.text:
                     self.error(Kind.UNSUPPORTED, f"'{declaration.name.text}' is used in itself", parameter.type)
             if method.name.text == declaration.name.text:
-                self.type_error(f"method '{method.name.text}' has its extern's name", method.name)
+                self.error(Kind.INVALID, f"method '{method.name.text}' has its extern's name", method.name)
             self.scope = Scope(scope)
             self.prototype(method, "method")
             self.scope = scope
@@ -415,7 +413,7 @@ class Declarations(Parsers):
             if isinstance(type_, model.ObjectType) and isinstance(type_.declaration, ast.PackageTypeDeclaration):
                 self.checked.main = instantiation
             elif not isinstance(type_, model.UnknownType):
-                self.type_error("'main' must be an instance of a package", instantiation.name)
+                self.error(Kind.EXPECTED, "'main' must be an instance of a package", instantiation.name)
 
     def _array_of_instances(self, array: ast.StackTypeRef, element: model.Type) -> model.Type:
         """`E(…)[n] name;`: an array of externs, an extension that p4c has too."""

@@ -203,12 +203,11 @@ class Expressions(Calls):
                 return type_
             case model.EnumType(declaration):
                 if name not in self.enum_members.get(declaration, {}):
-                    self.not_found(
-                        f"member of enum '{type_}'",
-                        name,
-                        expression.member.span,
-                        self.enum_members.get(declaration, {}),
-                    )
+                    notes = [
+                        *did_you_mean(name, self.enum_members.get(declaration, {})),
+                        Note("the enum is declared here", declaration.name.span),
+                    ]
+                    self.type_error(f"enum '{type_}' has no member '{name}'", expression.member, notes)
                     return type_
                 self.constant_of[expression] = name
                 return type_

@@ -17,6 +17,7 @@ LOGICAL = (BinaryOperator.LOGICAL_AND, BinaryOperator.LOGICAL_OR)
 SATURATING = (BinaryOperator.ADD_SAT, BinaryOperator.SUB_SAT)
 DIVISIONS = (BinaryOperator.DIV, BinaryOperator.MOD)
 SETS = (BinaryOperator.MASK, BinaryOperator.RANGE)
+_LITERALS = (ast.BoolLiteral, ast.StringLiteral, ast.ListExpression)
 
 
 class Operators(Coercion):
@@ -38,7 +39,7 @@ class Operators(Coercion):
         numeric = (model.BitsType,) if operator is UnaryOperator.COMPLEMENT else (model.BitsType, model.InfIntType)
         if not isinstance(type_, numeric):
             if isinstance(type_, model.InfIntType):
-                self.type_error("'~' needs a number with a known width, such as 8w1", expression)
+                self.error(Kind.INVALID, "'~' needs a number with a known width, such as 8w1", expression)
                 return model.UNKNOWN
             return self._bad_operand(operator.value, operand, type_)
         if isinstance(value, int):
@@ -46,8 +47,12 @@ class Operators(Coercion):
             self.constant_of[expression] = constants.wrap(result, type_)
         return type_
 
-    def _bad_operand(self, operator: str, operand: ast.Expression, type_: model.Type) -> model.Type:
-        self.type_error(f"'{operator}' cannot be applied to a value of type '{type_}'", operand)
+    def _bad_operand(
+        self, operator: str, operand: ast.Expression, type_: model.Type, of_literal: Kind = Kind.EXPECTED
+    ) -> model.Type:
+        """An operand of a wrong type."""
+        kind = of_literal if isinstance(operand, _LITERALS) else Kind.TYPE_ERROR
+        self.error(kind, f"'{operator}' cannot be applied to a value of type '{type_}'", operand)
         return model.UNKNOWN
 
     def _take_number(self, expression: ast.Expression, type_: model.Type) -> None:
@@ -98,14 +103,14 @@ class Operators(Coercion):
             return
         if left is None:
             if operator in DIVISIONS and right == 0 and not isinstance(right, bool):
-                self.error(Kind.INVALID, "division by zero", expression)
+                self.error(Kind.EXPRESSION, "division by zero", expression)
             return
         type_ = self.type_of[expression.left]
         type_ = self.underlying_number(expression.left, type_)
         try:
             value = constants.binary(operator, left, right, type_)
         except constants.EvaluationError as problem:
-            self.error(Kind.EXPRESSION, str(problem), expression)
+            self.error(problem.kind, str(problem), expression)
             return
         if value is not None:
             self.constant_of[expression] = value
@@ -176,7 +181,7 @@ class Operators(Coercion):
     def _logical(self, expression: ast.Binary, left_type: model.Type, right_type: model.Type) -> model.Type:
         for operand, type_ in ((expression.left, left_type), (expression.right, right_type)):
             if not isinstance(type_, model.BoolType):
-                self._bad_operand(expression.operator.value, operand, type_)
+                self._bad_operand(expression.operator.value, operand, type_, Kind.TYPE_ERROR)
                 return model.UNKNOWN
         left, right = self.constant(expression.left), self.constant(expression.right)
         stops = expression.operator is BinaryOperator.LOGICAL_OR
@@ -204,9 +209,10 @@ class Operators(Coercion):
         if isinstance(right_number, model.InfIntType):
             self.coerce(right, left_number)
             return left_number
-        self.type_error(
-            f"'{what}' needs operands of one type, but these are '{left_type}' and '{right_type}'", expression
-        )
+        constant = isinstance(left, ast.IntegerLiteral) and isinstance(right, ast.IntegerLiteral)
+        constant = constant and expression.operator not in SETS
+        message = f"'{what}' needs operands of one type, but these are '{left_type}' and '{right_type}'"
+        self.error(Kind.INVALID if constant else Kind.TYPE_ERROR, message, expression)
         return model.UNKNOWN
 
     def _arithmetic(self, expression: ast.Binary, left_type: model.Type, right_type: model.Type) -> model.Type:
@@ -215,7 +221,9 @@ class Operators(Coercion):
             for operand in (expression.left, expression.right):
                 value = self.operand_value(operand)
                 if isinstance(value, int) and value < 0:
-                    self.type_error(f"'{operator.value}' is not defined for negative numbers", expression)
+                    folded = all(self.constant(side) is not None for side in (expression.left, expression.right))
+                    message = f"'{operator.value}' is not defined for negative numbers"
+                    self.error(Kind.INVALID if folded else Kind.TYPE_ERROR, message, expression)
                     return model.UNKNOWN
         type_ = self._numbers(expression, left_type, right_type, operator.value)
         if isinstance(type_, model.UnknownType):
@@ -239,7 +247,7 @@ class Operators(Coercion):
         amount = self.operand_value(right)
         if isinstance(right_number, model.InfIntType) and isinstance(amount, int):
             if amount < 0:
-                self.type_error(f"shift by a negative amount: {amount}", expression)
+                self.error(Kind.INVALID, f"shift by a negative amount: {amount}", expression)
                 return model.UNKNOWN
         elif not isinstance(right_number, model.BitsType) or (right_number.signed and amount is None):
             self.type_error(
@@ -269,7 +277,7 @@ class Operators(Coercion):
                 self.type_error("an operand of '++' needs a width, such as 8w1", operand)
                 return model.UNKNOWN
             if not isinstance(type_, model.BitsType):
-                return self._bad_operand("++", operand, type_)
+                return self._bad_operand("++", operand, type_, Kind.TYPE_ERROR)
         assert isinstance(left_number, model.BitsType) and isinstance(right_number, model.BitsType)
         self._take_number(left, left_number)
         self._take_number(right, right_number)
@@ -317,7 +325,9 @@ class Operators(Coercion):
                 self.constant_of[expression] = value
             return target
         if not self.can_cast(source, target, operand):
-            self.type_error(f"a value of type '{source}' cannot be cast to '{target}'", expression)
+            of_number = isinstance(target, model.BoolType) and self.constant(operand) is not None
+            kind = Kind.INVALID if of_number else Kind.TYPE_ERROR
+            self.error(kind, f"a value of type '{source}' cannot be cast to '{target}'", expression)
             return target
         self._fold_cast(expression, source, target)
         return target
@@ -411,7 +421,7 @@ class Operators(Coercion):
         for part in (expression.high, expression.low):
             part_type = self.type_of[part]
             if not isinstance(self.underlying_number(part, part_type), model.BitsType | model.InfIntType):
-                self.type_error(f"a bit's index must be a number, not of type '{part_type}'", part)
+                self.error(Kind.EXPECTED, f"a bit's index must be a number, not of type '{part_type}'", part)
                 return model.UNKNOWN
         if expression.plus:
             return self._plus_slice(expression, type_)
@@ -421,7 +431,7 @@ class Operators(Coercion):
                 self.type_error("a bit's index must be a compile-time constant", part)
                 return model.UNKNOWN
             if value < 0:
-                self.type_error(f"a bit's index cannot be negative: {value}", part)
+                self.error(Kind.EXPECTED, f"a bit's index cannot be negative: {value}", part)
                 return model.UNKNOWN
             if isinstance(type_, model.BitsType) and value >= type_.width:
                 self.type_error(f"bit {value} is outside of a value with {type_.width} bits", part)

@@ -26,7 +26,7 @@ class Parsers(Tables):
                 self.duplicate(state, states[name])
             states.setdefault(name, state)
         if "start" not in states:
-            self.error(Kind.NOT_FOUND, f"parser '{parser.name.text}' has no state 'start'", parser.name)
+            self.error(Kind.INVALID, f"parser '{parser.name.text}' has no state 'start'", parser.name)
         for state in parser.states:
             self._state(state, states)
         self._warn_unreachable(parser, states)
@@ -151,7 +151,9 @@ class Parsers(Tables):
         elif isinstance(keyset, ast.Binary) and isinstance(self.type_of.get(keyset), model.SetType):
             for part in (keyset.left, keyset.right):
                 if not self.is_compile_time(part):
-                    self.error(Kind.INVALID, "a mask or range in a select must be constant", part)
+                    is_range = keyset.operator is ast.BinaryOperator.RANGE
+                    kind = Kind.UNSUPPORTED_ON_TARGET if is_range else Kind.INVALID
+                    self.error(kind, "a mask or range in a select must be constant", part)
 
     def _selectable(self, type_: model.Type) -> bool:
         match type_:
@@ -223,6 +225,7 @@ class Parsers(Tables):
             self.type_error(f"a value set cannot hold values of type '{element}'", declaration.type)
         self.expression(declaration.size)
         if not self.is_compile_time(declaration.size):
-            self.type_error("the size of a value set must be a compile-time constant", declaration.size)
+            message = "the size of a value set must be a compile-time constant"
+            self.error(Kind.EXPECTED, message, declaration.size)
         self.resolved_type_of[declaration] = model.SetType(element)
         self.declare(declaration)

@@ -103,14 +103,14 @@ class TypeResolver(CheckContext):
             if isinstance(type_, model.UnknownType):
                 return None
             if not isinstance(type_, model.InfIntType | model.BitsType):
-                self.type_error(f"a width must be a number, not of type '{type_}'", expression)
+                self.error(Kind.EXPECTED, f"a width must be a number, not of type '{type_}'", expression)
                 return None
             value = self.constant(expression)
         if not isinstance(value, int) or isinstance(value, bool):
-            self.type_error("a width must be a compile-time constant", expression)
+            self.error(Kind.EXPECTED, "a width must be a compile-time constant", expression)
             return None
         if value < 0:
-            self.type_error(f"a width cannot be negative: {value}", expression)
+            self.error(Kind.INVALID, f"a width cannot be negative: {value}", expression)
             return None
         if value > MAX_WIDTH:
             self.error(
@@ -129,7 +129,7 @@ class TypeResolver(CheckContext):
             self.type_error("the size of an array must be a compile-time constant", reference.size)
             return model.UNKNOWN
         if size < 0:
-            self.type_error(f"the size of an array cannot be negative: {size}", reference.size)
+            self.error(Kind.OVERLIMIT, f"the size of an array cannot be negative: {size}", reference.size)
             return model.UNKNOWN
         self.check_stack_element(element, reference)
         return self.bounded(model.StackType(element, size), reference)
@@ -141,6 +141,9 @@ class TypeResolver(CheckContext):
     def _named(self, reference: ast.NamedTypeRef, arguments: tuple[model.Type, ...], bare_generic: bool) -> model.Type:
         scope = self.top if reference.absolute else self.scope
         declaration = scope.find_type(reference.name) or scope.find(reference.name)
+        if declaration is None and reference.name == self.open_type:
+            self.error(Kind.UNSUPPORTED, f"'{reference.name}' cannot be a part of itself", reference)
+            return model.UNKNOWN
         if declaration is None:
             self.not_found("type", reference.name, reference.span, self._type_names())
             return model.UNKNOWN

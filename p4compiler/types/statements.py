@@ -274,7 +274,7 @@ class Statements(Expressions):
             if isinstance(case.label, ast.DefaultLiteral):
                 if seen_default is not None:
                     self.error(
-                        Kind.DUPLICATE, "a second 'default' label", case.label, [Note("the first", seen_default.span)]
+                        Kind.INVALID, "a second 'default' label", case.label, [Note("the first", seen_default.span)]
                     )
                 elif index != len(statement.cases) - 1:
                     self.error(Kind.INVALID, "'default' must be the last label", case.label)
@@ -310,7 +310,7 @@ class Statements(Expressions):
                 self.type_error(f"'{label.name}' is not an action of table '{table.name.text}'", label, notes)
             elif action in seen:
                 self.error(
-                    Kind.DUPLICATE, f"a second label '{label.name}'", label, [Note("the first", seen[action].span)]
+                    Kind.INVALID, f"a second label '{label.name}'", label, [Note("the first", seen[action].span)]
                 )
             seen.setdefault(action, label)
 
@@ -340,7 +340,7 @@ class Statements(Expressions):
                 continue
             key = value if isinstance(value, int | str) else None
             if key is not None and key in seen:
-                self.error(Kind.DUPLICATE, "a second label with this value", label, [Note("the first", seen[key].span)])
+                self.error(Kind.INVALID, "a second label with this value", label, [Note("the first", seen[key].span)])
             seen.setdefault(key, label)
 
     def underlying_of(self, type_: model.Type) -> model.Type:

@@ -168,7 +168,7 @@ class Tables(Keysets):
                 if not isinstance(argument.value, ast.DontCare):
                     self.expression(argument.value)
             return None
-        ordered = self.order_arguments(action.parameters, arguments, action.name.text, node)
+        ordered = self.order_arguments(action.parameters, arguments, action.name.text, node, missing=Kind.UNINITIALIZED)
         if ordered is None:
             return None
         callee = self.action_callee(action)
@@ -203,7 +203,8 @@ class Tables(Keysets):
         value = self.number_of(item.value)
         if name in POSITIVE_PROPERTIES:
             if not isinstance(type_, model.BitsType | model.InfIntType):
-                self.type_error(f"property '{name}' must be a number, not of type '{type_}'", item.value)
+                kind = Kind.INVALID if name == "size" else Kind.TYPE_ERROR
+                self.error(kind, f"property '{name}' must be a number, not of type '{type_}'", item.value)
             elif value is None and not self.is_compile_time(item.value):
                 self.type_error(f"property '{name}' must be a compile-time constant", item.value)
             elif value is not None and (value < 0 or (value == 0 and name != "size")):
@@ -331,7 +332,9 @@ class Tables(Keysets):
             is_range and kind in ("exact", "lpm", "ternary", "optional")
         ):
             what = "a mask" if is_mask else "a range"
-            self.type_error(f"{what} cannot be matched by a key of kind '{kind}'", element, [Note("the key", key.span)])
+            notes = [Note("the key", key.span)]
+            error_kind = Kind.INVALID if kind == "optional" else Kind.TYPE_ERROR
+            self.error(error_kind, f"{what} cannot be matched by a key of kind '{kind}'", element, notes)
         elif is_mask and kind == "lpm":
             self._check_prefix(key, element)
 
@@ -342,7 +345,7 @@ class Tables(Keysets):
             return
         inverse = ~mask & ((1 << type_.width) - 1)
         if inverse & (inverse + 1):
-            self.type_error(f"the mask {mask:#x} of an lpm key is not a prefix", element.right)
+            self.error(Kind.INVALID, f"the mask {mask:#x} of an lpm key is not a prefix", element.right)
 
 
 def _before(one: ast.Node, other: ast.Node) -> bool:
