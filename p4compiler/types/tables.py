@@ -168,7 +168,7 @@ class Tables(Keysets):
                 if not isinstance(argument.value, ast.DontCare):
                     self.expression(argument.value)
             return None
-        ordered = self.order_arguments(action.parameters, arguments, action.name.text, node, missing=Kind.UNINITIALIZED)
+        ordered = self.order_arguments(action.parameters, arguments, action.name.text, node)
         if ordered is None:
             return None
         callee = self.action_callee(action)
