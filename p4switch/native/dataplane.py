@@ -7,9 +7,11 @@ import ctypes as c
 import logging
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final, Literal
 
 from p4switch.dataplane import (
     PLAIN,
@@ -40,6 +42,7 @@ _LOG = logging.getLogger(__name__)
 DROP_PORT = 511
 _ENTRY_HEAD = struct.Struct("<IIiIQQQq")
 _METER_STATE_BYTES = c.sizeof(lib.MeterStateStruct)
+_CELL_FORMATS: Final[dict[int, Literal["B", "H", "I", "Q"]]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _PAIR = struct.Struct("<II")
 _GROUP_MEMBER = struct.Struct("<IIi")
 _ACTION, _MEMBER, _GROUP = range(3)
@@ -564,7 +567,7 @@ class NativeDataplane(Outside):
             cells = c.create_string_buffer(max(1, count * stride))
             self._lib.kv_switch_read_registers(self._sw, loaded.pointer, number, first, count, cells)
             raw = cells.raw
-        return [int.from_bytes(raw[i * stride : (i + 1) * stride], "little") for i in range(count)]
+        return _register_cells(raw[: count * stride], stride)
 
     def write_register(self, register: str, index: int | None, value: int) -> None:
         with self._lock:
@@ -666,6 +669,16 @@ class NativeDataplane(Outside):
         if self._loaded is not None:
             _ctypes.dlclose(self._loaded.shared._handle)
             self._loaded = None
+
+
+def _register_cells(raw: bytes, stride: int) -> list[int]:
+    """The numbers in a register's memory, `stride` bytes each. A connection table has millions."""
+    if stride in _CELL_FORMATS and sys.byteorder == "little":
+        return memoryview(raw).cast(_CELL_FORMATS[stride]).tolist()
+    if stride == 16 and sys.byteorder == "little":
+        words = memoryview(raw).cast("Q").tolist()
+        return [high << 64 | low if high else low for low, high in zip(words[::2], words[1::2], strict=True)]
+    return [int.from_bytes(raw[at : at + stride], "little") for at in range(0, len(raw), stride)]
 
 
 def _action(kind: int, ident: int, name: str, args: bytes) -> TableAction:
