@@ -56,6 +56,7 @@ def capacity_of(target: Target) -> tuple[Capacity, ...]:
             "source ranges of load balancers", sizes.service_source_range_table, "sizes.service_source_range_table"
         ),
         Capacity("clients with session affinity", target.affinity.ways, "affinity.set_bits"),
+        Capacity("datagrams in fragments, from one port", target.fragments.ways_of_a_port, "fragments.set_bits"),
         Capacity(
             "masqueraded connections to one endpoint",
             target.masquerade.last_port - target.masquerade.first_port + 1,

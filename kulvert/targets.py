@@ -23,6 +23,9 @@ SwitchName = Literal["kulvert", "bmv2"]
 CONNECTION_WAYS = 8
 """Ways of a connection set: fixed by `p4src/stages/connections.p4`, because it is the shape of the code, not a size."""
 
+FRAGMENT_WAYS = 4
+"""Ways of a set of datagrams in fragments: the shape of `p4src/stages/fragments.p4`."""
+
 AFFINITY_WAYS = 4
 """Ways of a set of session affinity: the shape of `p4src/stages/affinity.p4`."""
 
@@ -145,6 +148,23 @@ class Affinity:
 
 
 @dataclass(frozen=True, slots=True)
+class Fragments:
+    """Datagrams in fragments: for each of the 512 ports 2**set_bits sets of FRAGMENT_WAYS ways."""
+
+    set_bits: int
+
+    @property
+    def ways(self) -> int:
+        """Ways of all ports together."""
+        return 512 * self.ways_of_a_port
+
+    @property
+    def ways_of_a_port(self) -> int:
+        """Datagrams that one port can have on their way; then the oldest in a set is forgotten."""
+        return FRAGMENT_WAYS << self.set_bits
+
+
+@dataclass(frozen=True, slots=True)
 class Masquerade:
     """The node's ports that connections are masqueraded from, ends included."""
 
@@ -171,6 +191,7 @@ class Timeouts:
     udp_unreplied: float
     udp_replied: float
     icmp: float
+    fragment: float
 
     def ticks(self) -> Iterator[tuple[str, int]]:
         """Each name with its timeout in ticks, rounded up: a connection never ends before its time."""
@@ -220,6 +241,7 @@ class Target:
     widths: Widths
     connections: Connections
     affinity: Affinity
+    fragments: Fragments
     masquerade: Masquerade
     icmp: Icmp
     timeouts: Timeouts
@@ -272,7 +294,18 @@ def load_target(name_or_path: str | Path) -> Target:
     return _Reader(path, text).target(document)
 
 
-_TABLES = ("toolchain", "ports", "sizes", "widths", "connections", "affinity", "masquerade", "icmp", "timeouts")
+_TABLES = (
+    "toolchain",
+    "ports",
+    "sizes",
+    "widths",
+    "connections",
+    "affinity",
+    "fragments",
+    "masquerade",
+    "icmp",
+    "timeouts",
+)
 _STRINGS = ("description", "architecture", "program")
 
 
@@ -307,6 +340,7 @@ class _Reader:
             widths=Widths(**self._integers("widths", document["widths"], Widths, low=8, high=32)),
             connections=self._connections(document["connections"]),
             affinity=Affinity(**self._integers("affinity", document["affinity"], Affinity, 1, 24)),
+            fragments=Fragments(**self._integers("fragments", document["fragments"], Fragments, 1, 8)),
             masquerade=Masquerade(**self._integers("masquerade", document["masquerade"], Masquerade, 1, 65535)),
             icmp=Icmp(**self._integers("icmp", document["icmp"], Icmp, 1, 1 << 30)),
             timeouts=self._timeouts(document["timeouts"]),

@@ -62,7 +62,8 @@ control node_compute_checksum(inout headers_t hdr, inout metadata_t meta) {
               hdr.answer_ipv6.next_header,
               hdr.answer_icmp.type, hdr.answer_icmp.code, hdr.answer_error.detail,
               hdr.ipv6.version, hdr.ipv6.traffic_class, hdr.ipv6.flow_label, hdr.ipv6.payload_len,
-              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr, meta.quoted_transport },
+              hdr.ipv6.next_header, hdr.ipv6.hop_limit, hdr.ipv6.src_addr, hdr.ipv6.dst_addr, meta.quoted_fragment,
+              meta.quoted_transport },
             hdr.answer_icmp.checksum, HashAlgorithm.csum16);
     }
 }

@@ -15,6 +15,7 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv4);
         packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);
+        packet.emit(hdr.ipv6_fragment);
         packet.emit(hdr.tcp);
         packet.emit(hdr.udp);
         packet.emit(hdr.sctp);
@@ -25,6 +26,7 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.quoted_ipv4);
         packet.emit(hdr.quoted_ipv4_options);
         packet.emit(hdr.quoted_ipv6);
+        packet.emit(hdr.quoted_ipv6_fragment);
         packet.emit(hdr.quoted_transport);
         packet.emit(hdr.quoted_tcp_rest);
         packet.emit(hdr.quoted_udp);

@@ -14,7 +14,7 @@ enum bit<8> drop_reason_t {
     BAD_IPV4_CHECKSUM      = 7,
     MARTIAN                = 8,     // an address that must not be on the wire, or not in this place
     MULTICAST              = 9,     // multicast and broadcast are not forwarded
-    FRAGMENT               = 10,    // not the first fragment, or any IPv6 fragment
+    FRAGMENT               = 10,    // a first fragment that cannot be translated: SCTP's
     EXTENSION_HEADER       = 11,    // IPv6 hop-by-hop, routing or destination options
     SPOOFED_ADDRESS        = 12,    // a source address that does not belong on this port
     SPOOFED_MAC            = 13,    // a pod's address with another MAC
@@ -35,7 +35,9 @@ enum bit<8> drop_reason_t {
     NO_MASQUERADE_ADDRESS  = 28,    // the node has no address of that family
     UNANSWERED_LIMIT       = 29,    // the pod has opened too many connections that nobody has answered
     UNRELATED_ERROR        = 30,    // an ICMP error about no packet that has gone through here, or by somebody who cannot know
-    TOO_BIG                = 31     // longer than the MTU of the port that it would leave on
+    TOO_BIG                = 31,    // longer than the MTU of the port that it would leave on
+    FRAGMENT_WITHOUT_FIRST = 32,    // a fragment whose datagram's first one has not gone through here, or too long ago
+    FRAGMENT_OVERLAP       = 33     // a fragment that begins within what has gone through already
 }
 
 const bit<32> DROP_REASONS = 64;

@@ -122,6 +122,16 @@ header ipv6_t {
     ip_addr_t dst_addr;
 }
 
+// RFC 8200, section 4.5. The offset counts eights of bytes.
+header ipv6_fragment_t {
+    bit<8>  next_header;
+    bit<8>  reserved;
+    bit<13> offset;
+    bit<2>  reserved_bits;
+    bit<1>  has_more;
+    bit<32> identification;
+}
+
 header tcp_t {
     bit<16> sport;
     bit<16> dport;
@@ -213,6 +223,7 @@ struct headers_t {
     ipv4_t                 ipv4;
     ipv4_options_t         ipv4_options;
     ipv6_t                 ipv6;
+    ipv6_fragment_t        ipv6_fragment;
     tcp_t                  tcp;
     udp_t                  udp;
     sctp_t                 sctp;
@@ -224,6 +235,7 @@ struct headers_t {
     ipv4_t                 quoted_ipv4;
     ipv4_options_t         quoted_ipv4_options;
     ipv6_t                 quoted_ipv6;
+    ipv6_fragment_t        quoted_ipv6_fragment;
     quoted_transport_t     quoted_transport;
     quoted_tcp_rest_t      quoted_tcp_rest;
     udp_t                  quoted_udp;

@@ -68,6 +68,17 @@ struct connection_t {
     bit<32>  endpoint_id;
 }
 
+// What a fragment says of its datagram, and the way that the datagram has.
+struct fragment_t {
+    bit<32> identification;
+    bit<13> offset;             // in units of eight bytes
+    bit<16> end;                // likewise
+    bit<1>  has_more;
+    bit<32> slot;
+    bit<36> fingerprint;
+    bit<28> expires;
+}
+
 // What a new connection finds out about the Service that it asks for.
 struct service_t {
     bit<1>         is_found;
@@ -93,12 +104,15 @@ struct metadata_t {
     bit<1>        is_answered;      // the packet has become its own answer and leaves on the port it came from
     bit<1>        is_refused;       // the sender is to be told
     bit<1>        is_tracked;       // belongs to a connection of its own
+    bit<1>        is_fragment;
+    bit<1>        is_passive;       // follows its connection and neither opens nor moves one: ICMP errors, fragments but for the first
     bit<1>        is_error;         // an ICMP error about a packet of some connection
     bit<1>        quotes_tcp_checksum;
     flow_t        flow;             // as received; of an ICMP error that of its connection, in the direction of the error
     flow_t        related;          // of an ICMP error: the five-tuple of an answer to the packet it is about
     ip_addr_t     error_source;     // who sent an ICMP error
     flow_t        translated;       // as it leaves
+    fragment_t    fragment;
     hash_key_t    hash_key;
     connection_t  connection;
     service_t     service;
@@ -107,7 +121,8 @@ struct metadata_t {
     bit<24>       source_identity;
     bit<24>       destination_identity;
     ip_addr_t     neighbor_target;
-    bit<64>       quoted_transport; // what an ICMP error of the pipeline's own quotes behind the IP header
+    bit<64>       quoted_fragment;  // what an ICMP error of the pipeline's own quotes behind the IP header: IPv6's fragment header,
+    bit<64>       quoted_transport; // and eight bytes of what is carried
     bit<1>        is_to_pod;        // goes to a pod on this node
     port_id_t     egress_port;
     bit<16>       mtu;              // of the port that it is to leave on

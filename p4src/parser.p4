@@ -49,6 +49,7 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         meta.flow.dst_addr = 80w0 ++ 16w0xffff ++ hdr.ipv4.dst_addr;
         meta.flow.protocol = hdr.ipv4.protocol;
         meta.is_tracked = 1;
+        meta.is_fragment = hdr.ipv4.flags[0:0] | (bit<1>)(hdr.ipv4.fragment_offset != 0);
         transition select(hdr.ipv4.ihl) {
             5:       parse_ipv4_payload;
             default: parse_ipv4_options;
@@ -79,11 +80,25 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         meta.flow.protocol = hdr.ipv6.next_header;
         meta.is_tracked = 1;
         transition select(hdr.ipv6.next_header) {
-            PROTOCOL_TCP:    parse_tcp;
-            PROTOCOL_UDP:    parse_udp;
-            PROTOCOL_SCTP:   parse_sctp;
-            PROTOCOL_ICMPV6: parse_icmpv6;
-            default:         accept;
+            PROTOCOL_TCP:      parse_tcp;
+            PROTOCOL_UDP:      parse_udp;
+            PROTOCOL_SCTP:     parse_sctp;
+            PROTOCOL_ICMPV6:   parse_icmpv6;
+            PROTOCOL_FRAGMENT: parse_ipv6_fragment;
+            default:           accept;
+        }
+    }
+
+    state parse_ipv6_fragment {
+        packet.extract(hdr.ipv6_fragment);
+        meta.flow.protocol = hdr.ipv6_fragment.next_header;
+        meta.is_fragment = 1;
+        transition select(hdr.ipv6_fragment.offset, hdr.ipv6_fragment.next_header) {
+            (0, PROTOCOL_TCP):    parse_tcp;
+            (0, PROTOCOL_UDP):    parse_udp;
+            (0, PROTOCOL_SCTP):   parse_sctp;
+            (0, PROTOCOL_ICMPV6): parse_icmpv6;
+            default:              accept;
         }
     }
 
@@ -159,6 +174,7 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         verify(hdr.quoted_ipv4.version == 4 && hdr.quoted_ipv4.ihl >= 5, error.Ipv4VersionOrLength);
         meta.is_tracked = 0;
         meta.is_error = 1;
+        meta.is_passive = 1;
         meta.related.src_addr = 80w0 ++ 16w0xffff ++ hdr.quoted_ipv4.dst_addr;
         meta.related.dst_addr = 80w0 ++ 16w0xffff ++ hdr.quoted_ipv4.src_addr;
         meta.related.protocol = hdr.quoted_ipv4.protocol;
@@ -191,16 +207,31 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         verify(hdr.quoted_ipv6.version == 6, error.Ipv6Version);
         meta.is_tracked = 0;
         meta.is_error = 1;
+        meta.is_passive = 1;
         meta.related.src_addr = hdr.quoted_ipv6.dst_addr;
         meta.related.dst_addr = hdr.quoted_ipv6.src_addr;
         meta.related.protocol = hdr.quoted_ipv6.next_header;
         meta.quotes_tcp_checksum = (bit<1>)(hdr.ipv6.payload_len >= QUOTED_TCP_CHECKSUM_IPV6_LEN);
         transition select(hdr.quoted_ipv6.next_header) {
-            PROTOCOL_TCP:    parse_quoted_tcp;
-            PROTOCOL_UDP:    parse_quoted_udp;
-            PROTOCOL_SCTP:   parse_quoted_transport;
-            PROTOCOL_ICMPV6: parse_quoted_icmp;
-            default:         accept;
+            PROTOCOL_TCP:      parse_quoted_tcp;
+            PROTOCOL_UDP:      parse_quoted_udp;
+            PROTOCOL_SCTP:     parse_quoted_transport;
+            PROTOCOL_ICMPV6:   parse_quoted_icmp;
+            PROTOCOL_FRAGMENT: parse_quoted_ipv6_fragment;
+            default:           accept;
+        }
+    }
+
+    state parse_quoted_ipv6_fragment {
+        packet.extract(hdr.quoted_ipv6_fragment);
+        meta.related.protocol = hdr.quoted_ipv6_fragment.next_header;
+        meta.quotes_tcp_checksum = 0;
+        transition select(hdr.quoted_ipv6_fragment.offset, hdr.quoted_ipv6_fragment.next_header) {
+            (0, PROTOCOL_TCP):    parse_quoted_transport;
+            (0, PROTOCOL_UDP):    parse_quoted_udp;
+            (0, PROTOCOL_SCTP):   parse_quoted_transport;
+            (0, PROTOCOL_ICMPV6): parse_quoted_icmp;
+            default:              accept;
         }
     }
 

@@ -44,6 +44,8 @@ class DropReason(IntEnum):
     UNANSWERED_LIMIT = 29
     UNRELATED_ERROR = 30
     TOO_BIG = 31
+    FRAGMENT_WITHOUT_FIRST = 32
+    FRAGMENT_OVERLAP = 33
 
 
 def parse_drop_reasons(path: Path) -> dict[str, int]:

@@ -15,6 +15,7 @@
 #include "stages/admission.p4"
 #include "stages/unanswered.p4"
 #include "stages/connections.p4"
+#include "stages/fragments.p4"
 #include "stages/icmp_errors.p4"
 #include "stages/service_lb.p4"
 #include "stages/affinity.p4"
@@ -39,9 +40,10 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     check_ttl()              ttl_check;
     choose_hash_key()        hash_key;
     read_signal()            signal;
+    find_fragment()          fragment_lookup;
     relate_error()           error_relation;
     find_connection()        connection_lookup;
-    check_error()            error_check;
+    check_follower()         follower_check;
     check_opening()          opening_check;
     find_service()           service_lookup;
     find_affinity()          affinity_lookup;
@@ -59,6 +61,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     rewrite_packet()         packet_translation;
     rewrite_error()          error_translation;
     forward_packet()         forwarding;
+    keep_fragment()          fragment_keeping;
     refuse()                 refusal;
     report_error()           error_report;
 
@@ -82,17 +85,24 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                     }
 
                     if (meta.drop_reason == drop_reason_t.NONE) {
-                        meta.translated = meta.flow;
+                        if (meta.is_tracked == 1 || meta.is_error == 1) {
+                            hash_key.apply(meta);
+                        }
+                        if (meta.is_fragment == 1) {
+                            fragment_lookup.apply(hdr, meta, standard_metadata);
+                        }
                         if (meta.is_error == 1) {
                             error_relation.apply(meta);
                         }
+                    }
+                    if (meta.drop_reason == drop_reason_t.NONE) {
+                        meta.translated = meta.flow;
                         if (meta.is_tracked == 1 || meta.is_error == 1) {
-                            hash_key.apply(meta);
                             signal.apply(hdr, meta);
                             connection_lookup.apply(hdr, meta, standard_metadata);
                         }
-                        if (meta.is_error == 1) {
-                            error_check.apply(meta);
+                        if (meta.is_passive == 1) {
+                            follower_check.apply(meta);
                         } else if (meta.connection.is_hit == 0 && meta.drop_reason == drop_reason_t.NONE) {
                             opening_check.apply(hdr, meta);
                             if (meta.drop_reason == drop_reason_t.NONE) {
@@ -113,7 +123,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                             length_check.apply(hdr, meta);
                         }
 
-                        if (meta.drop_reason == drop_reason_t.NONE && meta.is_error == 0) {
+                        if (meta.drop_reason == drop_reason_t.NONE && meta.is_passive == 0) {
                             if (meta.connection.is_hit == 1) {
                                 if (meta.connection.is_reply == 1 && (meta.connection.tag[63:60] == STATE_OPENED
                                     || meta.connection.tag[63:60] == STATE_UNREPLIED
@@ -151,6 +161,10 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                                 }
                             }
                             forwarding.apply(hdr, meta, standard_metadata);
+                            if (meta.is_fragment == 1 && meta.is_passive == 0 && meta.fragment.has_more == 1
+                                && meta.drop_reason == drop_reason_t.NONE) {
+                                fragment_keeping.apply(meta);
+                            }
                         }
                     }
 

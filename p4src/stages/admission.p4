@@ -11,8 +11,6 @@ control check_packet(in headers_t hdr, inout metadata_t meta, in standard_metada
         } else if (hdr.ipv4.isValid()) {
             if (standard_metadata.checksum_error == 1) {
                 meta.drop_reason = drop_reason_t.BAD_IPV4_CHECKSUM;
-            } else if (hdr.ipv4.fragment_offset != 0) {
-                meta.drop_reason = drop_reason_t.FRAGMENT;
             } else if (hdr.ipv4.dst_addr[31:28] == 0xe || hdr.ipv4.dst_addr == 0xffffffff) {
                 meta.drop_reason = drop_reason_t.MULTICAST;
             } else if (hdr.ipv4.src_addr[31:29] == 7 || hdr.ipv4.src_addr[31:24] == 0 || hdr.ipv4.src_addr[31:24] == 127
@@ -28,10 +26,8 @@ control check_packet(in headers_t hdr, inout metadata_t meta, in standard_metada
                        || hdr.ipv6.src_addr[127:1] == 0 || hdr.ipv6.dst_addr[127:1] == 0) {
                 // Multicast source, itself, IPv4-mapped, unspecified or loopback.
                 meta.drop_reason = drop_reason_t.MARTIAN;
-            } else if (hdr.ipv6.next_header == PROTOCOL_FRAGMENT) {
-                meta.drop_reason = drop_reason_t.FRAGMENT;
-            } else if (hdr.ipv6.next_header == PROTOCOL_HOP_BY_HOP || hdr.ipv6.next_header == PROTOCOL_ROUTING
-                       || hdr.ipv6.next_header == PROTOCOL_DESTINATION_OPTIONS) {
+            } else if (meta.flow.protocol == PROTOCOL_HOP_BY_HOP || meta.flow.protocol == PROTOCOL_ROUTING
+                       || meta.flow.protocol == PROTOCOL_DESTINATION_OPTIONS || meta.flow.protocol == PROTOCOL_FRAGMENT) {
                 meta.drop_reason = drop_reason_t.EXTENSION_HEADER;
             }
         } else {

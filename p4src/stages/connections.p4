@@ -179,7 +179,7 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
             }
         }
 
-        if (meta.connection.is_hit == 1 && meta.is_error == 0) {
+        if (meta.connection.is_hit == 1 && meta.is_passive == 0) {
             if (hdr.tcp.isValid() || hdr.sctp.isValid()) {
                 // An opening after the end opens anew; a repeated one is decided again, its first endpoint may be gone.
                 if (meta.connection.signal == signal_t.OPEN) {

@@ -17,16 +17,20 @@ control relate_error(inout metadata_t meta) {
         } else {
             meta.error_source = meta.flow.src_addr;
             meta.flow = meta.related;
-            meta.translated = meta.related;
         }
     }
 }
 
-// What no connection has caused is crafted, or too late; so is an error about a pod's answer that does not come from the pod.
-control check_error(inout metadata_t meta) {
+// What no connection has caused is crafted, or too late; so is an error about a pod's answer that does not come from the pod, and a
+// fragment whose connection is gone.
+control check_follower(inout metadata_t meta) {
     apply {
-        if (meta.connection.is_hit == 0 || (meta.connection.is_from_pod == 1 && meta.port_kind != port_kind_t.POD)) {
-            meta.drop_reason = drop_reason_t.UNRELATED_ERROR;
+        if (meta.is_error == 1) {
+            if (meta.connection.is_hit == 0 || (meta.connection.is_from_pod == 1 && meta.port_kind != port_kind_t.POD)) {
+                meta.drop_reason = drop_reason_t.UNRELATED_ERROR;
+            }
+        } else if (meta.connection.is_hit == 0) {
+            meta.drop_reason = drop_reason_t.FRAGMENT_WITHOUT_FIRST;
         }
     }
 }

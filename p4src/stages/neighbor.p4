@@ -74,8 +74,9 @@ control neighbor(inout headers_t hdr, inout metadata_t meta, inout standard_meta
             }
         } else if (!hdr.nd_neighbor.isValid()) {
             meta.drop_reason = drop_reason_t.NEIGHBOR_UNSUPPORTED;
-        } else if (hdr.ipv6.hop_limit != 255 || hdr.icmp.code != 0) {
-            meta.drop_reason = drop_reason_t.MALFORMED;     // it was routed, or is none at all (RFC 4861, section 7.1.1)
+        } else if (hdr.ipv6.hop_limit != 255 || hdr.icmp.code != 0 || meta.is_fragment == 1) {
+            // It was routed, is none at all (RFC 4861, section 7.1.1), or in pieces, which it must not be (RFC 6980).
+            meta.drop_reason = drop_reason_t.MALFORMED;
         }
 
         if (meta.drop_reason == drop_reason_t.NONE) {

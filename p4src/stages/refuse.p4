@@ -1,5 +1,6 @@
 // The sender of a refused packet is told at once: TCP by a reset, made of the packet itself, that goes back where it came from; UDP and
-// SCTP by "port unreachable" (stages/report_error.p4). A packet with IPv4 options is refused in silence.
+// SCTP by "port unreachable" (stages/report_error.p4). A packet with IPv4 options is refused in silence, and so is a
+// fragment of TCP, which does not say how long the segment is.
 
 #ifndef KULVERT_REFUSE_P4
 #define KULVERT_REFUSE_P4
@@ -64,7 +65,7 @@ control refuse(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (!hdr.ipv4_options.isValid() && (hdr.tcp.flags & TCP_RST) == 0) {
+        if (!hdr.ipv4_options.isValid() && meta.is_fragment == 0 && (hdr.tcp.flags & TCP_RST) == 0) {
             turn_back();
             if (hdr.ipv4.isValid()) {
                 turn_ipv4();

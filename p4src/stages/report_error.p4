@@ -14,6 +14,9 @@ const bit<32> ERROR_IPV4_FRAME_LEN = 70;
 const bit<16> ERROR_ICMPV6_LEN     = 56;      // ICMPv6 (8), the IPv6 header of the packet and eight bytes of what it carries
 const bit<32> ERROR_IPV6_FRAME_LEN = 110;
 
+const bit<16> FRAGMENT_HEADER_LEN           = 8;
+const bit<32> ERROR_IPV6_FRAGMENT_FRAME_LEN = 118;
+
 register<bit<64>>(512) error_counts;
 
 control report_error(inout headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
@@ -143,7 +146,17 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
         hdr.answer_ipv6.hop_limit = ANSWER_TTL;
         hdr.answer_ipv6.src_addr = source;
         hdr.answer_ipv6.dst_addr = hdr.ipv6.src_addr;
+    }
+
+    action cut_after_transport() {
         truncate(ERROR_IPV6_FRAME_LEN);
+    }
+
+    action quote_fragment_header() {
+        meta.quoted_fragment = hdr.ipv6_fragment.next_header ++ hdr.ipv6_fragment.reserved ++ hdr.ipv6_fragment.offset
+            ++ hdr.ipv6_fragment.reserved_bits ++ hdr.ipv6_fragment.has_more ++ hdr.ipv6_fragment.identification;
+        hdr.answer_ipv6.payload_len = ERROR_ICMPV6_LEN + FRAGMENT_HEADER_LEN;
+        truncate(ERROR_IPV6_FRAGMENT_FRAME_LEN);
     }
 
     apply {
@@ -190,6 +203,11 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
                 turn_back();
                 if (is_ipv6 == 1) {
                     lead_by_ipv6();
+                    if (hdr.ipv6_fragment.isValid()) {
+                        quote_fragment_header();
+                    } else {
+                        cut_after_transport();
+                    }
                 } else {
                     lead_by_ipv4();
                 }

@@ -1,5 +1,6 @@
 // SCTP's checksum is a CRC32c over ports and payload, not over the addresses. Other ports change it by a difference that the payload
-// has no part in: a CRC is linear, so the CRC of what changed, moved up by the bytes behind it, comes on top.
+// has no part in: a CRC is linear, so the CRC of what changed, moved up by the bytes behind it, comes on top. How many those are, a
+// first fragment does not say, so that it cannot be translated.
 //
 // Polynomials over GF(2) modulo CRC32c's own, held as CRC32c holds them: the highest bit is the coefficient of x^0.
 
@@ -148,7 +149,9 @@ control rewrite_sctp(inout headers_t hdr, inout metadata_t meta) {
             } else {
                 measure_ipv6();
             }
-            if (length[15:14] != 0 || length[1:0] != 0) {
+            if (meta.is_fragment == 1) {
+                meta.drop_reason = drop_reason_t.FRAGMENT;
+            } else if (length[15:14] != 0 || length[1:0] != 0) {
                 meta.drop_reason = drop_reason_t.MALFORMED;
             } else {
                 sctp_low_power_table.apply();

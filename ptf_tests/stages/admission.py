@@ -6,7 +6,6 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (
     IPv6,
     IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
 )
@@ -115,28 +114,6 @@ class UnsupportedEtherTypesAreDropped(NodeTest):
         self.drop(POD_A.port, tagged, DropReason.UNSUPPORTED_ETHER_TYPE, "VLAN")
         other = Ether(src=POD_A.mac, dst=GATEWAY_MAC, type=0x88CC) / Raw(bytes(46))
         self.drop(POD_A.port, other, DropReason.UNSUPPORTED_ETHER_TYPE)
-
-
-class FragmentsAreDropped(NodeTest):
-    """A first IPv4 fragment passes with its ports, the rest and all of IPv6's are dropped."""
-
-    def runTest(self) -> None:
-        src, dst = Side(POD_A.ipv4, self.new_port()), Side(POD_B.ipv4, 80)
-        first = {"flags": "MF"}
-        self.pass_through(
-            POD_A.port,
-            self.sent_by(POD_A, src, dst, "udp", ip_fields=first),
-            POD_B.port,
-            self.delivered_to(POD_B, src, dst, "udp", ip_fields=first),
-            "first fragment",
-        )
-        for flags in ("MF", 0):
-            packet = self.sent_by(POD_A, src, dst, "udp", ip_fields={"frag": 185, "flags": flags})
-            self.drop(POD_A.port, packet, DropReason.FRAGMENT)
-        ipv6 = Ether(src=POD_A.mac, dst=GATEWAY_MAC) / IPv6(src=POD_A.ipv6, dst=POD_B.ipv6)
-        for offset, more in ((0, 1), (185, 0)):
-            packet = ipv6 / IPv6ExtHdrFragment(nh=17, offset=offset, m=more, id=1) / Raw(bytes(64))
-            self.drop(POD_A.port, packet, DropReason.FRAGMENT)
 
 
 class ExtensionHeadersAreDropped(NodeTest):

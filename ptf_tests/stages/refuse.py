@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
@@ -139,6 +139,23 @@ class RefusedWithOptionsIsSilent(RefusalTest):
         options = IP(bytes(IP(ihl=6))[:20] + b"\x94\x04\x00\x00").options
         packet = self.sent_by(POD_A, src, vip, "udp", ip_fields={"options": options})
         self.drop(POD_A.port, packet, DropReason.SERVICE_REJECTED)
+
+
+class RefusedInFragmentsIsSilent(RefusalTest):
+    """A fragment of TCP does not say how long its segment is, so that no reset could be right."""
+
+    def runTest(self) -> None:
+        self.refuse_service()
+        src, vip = Side(POD_A.ipv4, self.new_port()), Side(VIP[4], 80)
+        packet = self.sent_by(POD_A, src, vip, "tcp", payload=bytes(44), ip_fields={"flags": "MF"})
+        self.drop(POD_A.port, packet, DropReason.SERVICE_REJECTED)
+        src, vip = Side(POD_A.ipv6, self.new_port()), Side(VIP[6], 80)
+        whole = self.sent_by(POD_A, src, vip, "tcp", payload=bytes(44))
+        fragment = IPv6ExtHdrFragment(nh=6, m=1, id=1) / Raw(bytes(whole)[54:])
+        packet = whole[Ether].copy()
+        packet[IPv6].remove_payload()
+        packet[IPv6].nh = 44
+        self.drop(POD_A.port, packet / fragment, DropReason.SERVICE_REJECTED)
 
 
 def _unreachable(packet: Packet, family: Family) -> Packet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_what_is_not_text_cannot_be_read(tmp_path: Path) -> None:
         load_target(path)
 
 
-@given(st.lists(st.floats(min_value=1, max_value=1e8), min_size=8, max_size=8))
+@given(st.lists(st.floats(min_value=1, max_value=1e8), min_size=len(fields(Timeouts)), max_size=len(fields(Timeouts))))
 def test_a_timeout_in_ticks_is_never_shorter_than_in_seconds(seconds: list[float]) -> None:
     for ticks, wanted in zip(dict(Timeouts(*seconds).ticks()).values(), seconds, strict=True):
         assert (ticks - 1) * TICK_SECONDS < wanted <= ticks * TICK_SECONDS * (1 + 1e-12)
