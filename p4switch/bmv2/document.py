@@ -39,7 +39,7 @@ class HeaderDoc(msgspec.Struct, frozen=True):
     name: str
     id: int
     header_type: str
-    metadata: bool
+    metadata: bool = False
 
 
 class HeaderStackDoc(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from p4switch.service.errors import Code, P4Error, from_dataplane, invalid
 from p4switch.service.locks import ReadWriteLock
 from p4switch.service.memory import MemoryDataplane
 from p4switch.service.pipeline import Pipeline, PipelineConfig
+from p4switch.service.program import MalformedProgramError, unwrap_device_config
 from p4switch.service.reading import read_batch
 from p4switch.service.reconcile import installed_state, kept_arrays, rehearse, replay
 from p4switch.service.table_entry import idle_notification
@@ -129,16 +130,27 @@ class Device:
                     self._saved = Pipeline(config, self._staging(config))
                     self._since_saved = []
                 case _SetAction.VERIFY_AND_COMMIT:
-                    self._realize(PipelineConfig(_config(request)))
+                    self._realize(self._read_config(request))
                 case _SetAction.COMMIT:
                     self._commit(request)
                 case _SetAction.RECONCILE_AND_COMMIT:
-                    self._reconcile(PipelineConfig(_config(request)))
+                    self._reconcile(self._read_config(request))
                 case _:
                     raise invalid("the request has no action (VERIFY, VERIFY_AND_SAVE, VERIFY_AND_COMMIT, ...)")
 
+    def _read_config(self, request: p4r.SetForwardingPipelineConfigRequest) -> PipelineConfig:
+        message = _config(request)
+        try:
+            return PipelineConfig(message)
+        except MalformedProgramError:
+            try:
+                self.dataplane.check(unwrap_device_config(message.p4_device_config))
+            except DataplaneError as error:
+                raise from_dataplane(error) from None
+            raise
+
     def _verify(self, request: p4r.SetForwardingPipelineConfigRequest) -> PipelineConfig:
-        config = PipelineConfig(_config(request))
+        config = self._read_config(request)
         try:
             self.dataplane.check(config.bmv2_json)
         except DataplaneError as error:

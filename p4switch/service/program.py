@@ -15,7 +15,7 @@ import msgspec
 from p4base.bytestring import byte_width
 from p4switch.dataplane import Action, Entry, Match
 from p4switch.service import wire
-from p4switch.service.errors import invalid
+from p4switch.service.errors import Code, P4Error, invalid
 
 LEGACY_DEVICE_DATA = 3
 """The field number of the JSON in `p4.tmp.P4DeviceConfig`, the envelope that older BMv2 controllers still send."""
@@ -116,11 +116,19 @@ def unwrap_device_config(config: bytes) -> bytes:
     return data[-1] if data and isinstance(data[-1], bytes) else config
 
 
+class MalformedProgramError(P4Error):
+    """A BMv2 JSON has something missing or of the wrong kind, somewhere. A data plane that reads it all can say where."""
+
+    def __init__(self, cause: Exception) -> None:
+        what = f"{cause} is missing" if isinstance(cause, KeyError) else f"a part of it is not as expected ({cause})"
+        super().__init__(Code.INVALID_ARGUMENT, f"p4_device_config is not a BMv2 JSON: {what}")
+
+
 def parse_program(bmv2_json: bytes) -> DeviceProgram:
     """Read a BMv2 JSON.
 
     Raises:
-        P4Error: INVALID_ARGUMENT; it is not JSON, or not a BMv2 JSON of a version this switch reads.
+        P4Error: INVALID_ARGUMENT; it is not JSON, or (MalformedProgramError) not a BMv2 JSON of a version this switch reads.
     """
     try:
         document = json.loads(bmv2_json)
@@ -132,9 +140,10 @@ def parse_program(bmv2_json: bytes) -> DeviceProgram:
         _check_names(document)
         return _read_document(document)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise invalid(f"p4_device_config is not a BMv2 JSON: {type(error).__name__}: {error}") from None
+        raise MalformedProgramError(error) from None
 
 
+_NUMBERS = ("bitwidth", "compressed_bitwidth", "max_size", "size", "priority", "action_id", "prefix_length")
 _TEXTS = ("name", "match_type", "header_type", "binding", "action_profile")
 
 
@@ -144,7 +153,9 @@ def _check_names(node: object) -> None:
         for key, value in node.items():
             if key in _TEXTS and not isinstance(value, str | None):
                 raise TypeError(f"{key} is {json.dumps(value)[:80]}, expected a string")
-            if key == "bitwidth" and (not isinstance(value, int) or not 0 <= value <= MAX_BITS):
+            if key in _NUMBERS and not isinstance(value, int):
+                raise TypeError(f"{key} is {json.dumps(value)[:80]}, expected a number")
+            if key == "bitwidth" and not 0 <= value <= MAX_BITS:
                 raise ValueError(f"bitwidth is {json.dumps(value)[:80]}, expected a number of at most {MAX_BITS}")
             _check_names(value)
     elif isinstance(node, list):

@@ -171,7 +171,7 @@ INCONSISTENT: list[tuple[str, Callable[[dict[str, Any], p4i.P4Info], Any], str]]
         "ingress.route_table and ingress.exact_table share the id",
     ),
     ("version", lambda d, i: d["__meta__"].update(version=[1, 0]), "version 1.0"),
-    ("no-actions", lambda d, i: d.pop("actions"), "KeyError: 'actions'"),
+    ("no-actions", lambda d, i: d.pop("actions"), "'actions' is missing"),
 ]
 
 
