@@ -173,6 +173,7 @@ def _native_dataplane(options: SwitchOptions, program: bytes | None) -> Dataplan
         drop_port=options.drop_port,
         log=logging.getLogger("p4switch.program").info,
         workers=options.workers,
+        queues=options.priority_queues,
         begun=begun,
     )
 

@@ -19,6 +19,7 @@ DEFAULT_THRIFT_PORT = 9090
 DEFAULT_DROP_PORT = 511
 MAX_PORT = 511
 MAX_WORKERS = 64
+MAX_QUEUES = 32
 MAX_DEVICE_ID = 2**64 - 1
 
 LOG_LEVELS = {
@@ -58,7 +59,6 @@ _IGNORED_VALUES = (
     "--debugger-addr",
     "--max-port-count",
     "--dp-grpc-server-addr",
-    "--priority-queues",
     "--max-mc-groups",
     "--max-l1-entries",
     "--max-l2-entries",
@@ -124,6 +124,7 @@ class SwitchOptions(msgspec.Struct, frozen=True):
     cpu_port: int | None = None
     drop_port: int = DEFAULT_DROP_PORT
     workers: int = 1
+    priority_queues: int = 1
     log_console: bool = False
     log_file: Path | None = None
     log_level: int = logging.INFO
@@ -275,6 +276,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="packet threads, for programs whose state allows more than one (default 1)",
     )
+    target.add_argument(
+        "--priority-queues",
+        type=_number("a number of queues", 1, MAX_QUEUES),
+        default=1,
+        metavar="N",
+        help="queues of each port, one for each priority of a packet from 0 on (default 1)",
+    )
     target.add_argument("--grpc-server-ssl", action="store_true", help="use TLS; needs --grpc-server-cert and -key")
     target.add_argument("--grpc-server-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     target.add_argument("--grpc-server-key", type=Path, metavar="PEM", help="the server's private key")
@@ -334,6 +342,7 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         cpu_port=given.cpu_port,
         drop_port=given.drop_port,
         workers=given.workers,
+        priority_queues=given.priority_queues,
         log_console=given.log_console,
         log_file=_with_suffix(given.log_file) if simple else given.log_file,
         log_level=LOG_LEVELS[given.log_level],

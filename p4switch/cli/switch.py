@@ -141,12 +141,14 @@ class SwitchCommands(Commands):
     def _queues(self, thing: str, one: str, words: list[str]) -> None:
         value = integer(words[0], "nb_pkts" if thing == "depth" else "rate_pps")
         if len(words) == 1:
-            self._target(f"set_all_egress_queue_{thing}s", value)
+            failed = self._target(f"set_all_egress_queue_{thing}s", value)
         elif len(words) == 2:
-            self._target(f"set_egress_queue_{thing}", integer(words[1], "egress_port"), value)
+            failed = self._target(f"set_egress_queue_{thing}", integer(words[1], "egress_port"), value)
         else:
             port, priority = integer(words[1], "egress_port"), integer(words[2], "priority")
-            self._target(f"set_egress_priority_queue_{thing}", port, priority, value)
+            failed = self._target(f"set_egress_priority_queue_{thing}", port, priority, value)
+        if failed:
+            raise CommandError("There is no such queue, or it cannot be set so")
 
     @command("set_queue_depth PACKETS [PORT [PRIORITY]]: the depth of one or all egress queues.", 1, 3)
     def do_set_queue_depth(self, words: list[str]) -> None:

@@ -34,6 +34,7 @@ INTRINSICS = {
     "enq_qdepth": "queueing_metadata.enq_qdepth",
     "deq_timedelta": "queueing_metadata.deq_timedelta",
     "deq_qdepth": "queueing_metadata.deq_qdepth",
+    "qid": "queueing_metadata.qid",
 }
 REQUIRED = ("ingress_port", "packet_length", "instance_type", "egress_spec", "egress_port")
 
@@ -95,7 +96,7 @@ def _intrinsics(layout: Layout, out: Writer) -> None:
                 width = ref.decl.width
                 mask = "" if width == storage_bits(width) else f" & {(1 << width) - 1:#x}ull"
                 out.line(f"{path} = (uint{storage_bits(width)}_t)(value{mask});")
-        if short in ("egress_spec", "mcast_grp"):
+        if short in ("egress_spec", "mcast_grp", "priority"):
             with out.block(f"static inline uint64_t kv_get_{short}(const struct phv *h)"):
                 if ref is None:
                     out.line("(void)h;")
@@ -282,7 +283,7 @@ def _program(layout: Layout, hints: int, out: Writer) -> None:
         out.line(f".hash_count = {len(hashes_with_state(program))}, .hashes = kv_hashes,")
         out.line(f".hint_count = {hints}, .hinted = kv_hinted, .hint = kv_hint,")
         out.line(f".parallel = {str(is_parallel(program)).lower()}, .shared = &kv_shared,")
-        out.line(".process = kv_process,")
+        out.line(".process = kv_process, .egress = kv_process_egress,")
     out.line(";")
 
 

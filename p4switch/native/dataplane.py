@@ -65,6 +65,7 @@ class NativeDataplane(Outside):
         drop_port: the `egress_spec` that drops.
         log: called with the program's log messages.
         workers: packet threads, if the program's state allows more than one (p4switch.codegen.state).
+        queues: of each port, one a priority; up to 32.
         begun: a program that will be loaded, if it is being made ready already.
     """
 
@@ -74,6 +75,7 @@ class NativeDataplane(Outside):
         drop_port: int = DROP_PORT,
         log: Callable[[str], None] | None = None,
         workers: int = 1,
+        queues: int = 1,
         begun: Begun | None = None,
     ) -> None:
         self._lib = lib.load_runtime(PROTOTYPES)
@@ -84,6 +86,7 @@ class NativeDataplane(Outside):
         self._sw = self._lib.kv_switch_new(absent if cpu_port is None else cpu_port, drop_port, seed, workers)
         if not self._sw:
             raise DataplaneError(Status.RESOURCE_EXHAUSTED, "not enough memory for a switch")
+        self._lib.kv_switch_queues(self._sw, queues)
         self._lock = threading.RLock()  # keeps the pipeline in place while a call uses it
         self._idle = threading.Condition(self._lock)
         self._users = 0  # packets on their way by hand, which need the switch but not a particular pipeline

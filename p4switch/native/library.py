@@ -152,6 +152,8 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "kv_switch_next_trace": (_INT, (_SW, _U32, c.POINTER(U8P), c.POINTER(_U32))),
     "kv_switch_table_entries": (_U32, (_SW, _PIPE, _U32)),
     "kv_switch_profile_counts": (None, (_SW, _PIPE, _U32, c.POINTER(_U32), c.POINTER(_U32))),
+    "kv_switch_queues": (None, (_SW, _U32)),
+    "kv_switch_set_queue": (_INT, (_SW, _I32, _I32, _INT, _U64)),
     "kv_switch_drops": (None, (_SW, c.POINTER(_U64))),
     "kv_switch_attach": (_INT, (_SW, _U32)),
     "kv_switch_detach": (_INT, (_SW, _U32)),

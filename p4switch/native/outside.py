@@ -24,6 +24,7 @@ TapHandler = Callable[[int, bytes, bool], None]
 """Called with a port, a frame, and whether it leaves."""
 
 _TAP_OUT = 1 << 31
+_INVALID = 4  # KV_INVALID_ARGUMENT
 
 TraceHandler = Callable[["PacketTrace"], None]
 """Called with what happened to a packet and its copies."""
@@ -35,9 +36,14 @@ DROP_REASONS = (
     "headers_too_large",
     "endless_copies",
     "out_of_memory",
+    "no_such_queue",
     "controller_queue_full",
     "port_queue_full",
+    "egress_queue_full",
 )
+
+MAX_QUEUES = 32
+"""Queues that a port may have, one a priority (KV_MAX_QUEUES)."""
 
 
 class Occupancy(msgspec.Struct, frozen=True):
@@ -211,6 +217,32 @@ class Outside(Wire):
                     Status.INVALID_ARGUMENT,
                     f"calculation {calculation!r}: a key of {len(key)} bytes is not 1 to 256 words of four bytes",
                 )
+
+    def set_queue_depth(self, packets: int, port: int | None = None, priority: int | None = None) -> None:
+        """The most packets that wait in a queue between ingress and egress: of one port and priority, of one port, or of all.
+
+        Raises:
+            DataplaneError: INVALID_ARGUMENT; there is no such port or priority, or the number is negative.
+        """
+        self._set_queue("depth", packets, port, priority)
+
+    def set_queue_rate(self, packets_per_second: int, port: int | None = None, priority: int | None = None) -> None:
+        """The most packets a second that leave a queue (0: no limit); otherwise as `set_queue_depth`."""
+        self._set_queue("rate", packets_per_second, port, priority)
+
+    def _set_queue(self, what: str, value: int, port: int | None, priority: int | None) -> None:
+        if value < 0:
+            raise DataplaneError(Status.INVALID_ARGUMENT, f"the {what} of a queue cannot be {value}")
+        if (port is not None and port < 0) or (priority is not None and priority < 0):
+            raise DataplaneError(Status.INVALID_ARGUMENT, f"port {port} has no queue of priority {priority}")
+        places = (-1 if port is None else port, -1 if priority is None else priority)
+        with self._lock:
+            self._check_open()
+            code = self._lib.kv_switch_set_queue(self._sw, *places, what == "rate", value)
+        if code == _INVALID:
+            raise DataplaneError(Status.INVALID_ARGUMENT, f"port {port} has no queue of priority {priority}")
+        if code:
+            raise DataplaneError(Status.RESOURCE_EXHAUSTED, "not enough memory for the queues")
 
     def elapsed_us(self) -> int:
         """Microseconds since the switch started: the clock of the packets' timestamps."""

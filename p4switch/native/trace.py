@@ -33,9 +33,16 @@ class Kind(IntEnum):
     RECIRCULATE = 14
     MULTICAST = 15
     DIGEST = 16
+    QUEUE = 17
 
 
-_DROPS = ("by the ingress", "by the egress", "its headers grew too much", "it was copied without end")
+_DROPS = (
+    "by the ingress",
+    "by the egress",
+    "its headers grew too much",
+    "it was copied without end",
+    "there is no queue of its priority",
+)
 _HEAD = struct.Struct("<BBHI")
 _TABLE_HEAD = struct.Struct("<IIIiII")
 _ENTRY, _MEMBER, _GROUP, _NOTHING = range(4)
@@ -174,6 +181,8 @@ class TraceDecoder:
                 return Step("clone", detail={"from": ("ingress", "egress")[number], "session": words[0]})
             case Kind.MULTICAST:
                 return Step("multicast", detail={"group": words[0], "copies": words[1]})
+            case Kind.QUEUE:
+                return Step("queue", detail={"port": words[0], "priority": words[1], "before it": words[2]})
             case Kind.DIGEST:
                 return Step("digest", self._digests.get(words[0], str(words[0])))
             case Kind.EGRESS | Kind.INGRESS:

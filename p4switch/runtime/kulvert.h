@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KV_ABI 9
+#define KV_ABI 10
 #define KV_MAX_PORTS 65536u
 #define KV_HEADROOM 640u  /* bytes in front of a received frame into which headers may grow */
 #define KV_TAILROOM 64u   /* readable bytes behind a frame: fields are loaded eight bytes at a time */
@@ -120,6 +120,8 @@ struct kv_digest_spec {
 
 struct kv_ctx;
 struct kv_frame;
+struct kv_packet;
+struct kv_waited;
 
 struct kv_program {
     uint32_t abi;
@@ -140,6 +142,8 @@ struct kv_program {
     bool parallel; /* its state lets several packet threads run it at once */
     bool *shared;  /* set while they do */
     void (*process)(struct kv_ctx *, struct kv_frame *);
+    /* The rest of what is done to a packet that waited in front of the egress. */
+    void (*egress)(struct kv_ctx *, struct kv_packet *, uint32_t port, const struct kv_waited *);
 };
 
 /* -- tables ------------------------------------------------------------------------------------------------------- */
@@ -348,11 +352,21 @@ struct kv_clone_session {
     struct kv_replica replicas[];
 };
 
+/* What a packet met in its queue: when it came, and how many were in front of it then and behind it when it left. */
+struct kv_waited {
+    uint64_t enqueued_us; /* since the switch started */
+    uint32_t enqueued_depth, dequeued_depth;
+    uint32_t queue; /* of its port's */
+};
+
 /* A packet thread's surroundings. `emit` takes a finished frame; its bytes must stay until the batch ends. */
 struct kv_ctx {
     struct kv_pipeline *pipeline;
     uint64_t now_us; /* since the switch started */
     uint32_t drop_port, cpu_port;
+    uint32_t queue_count; /* of each port, one a priority */
+    /* NULL while no queue has a rate or a depth. True: the packet goes straight on; else it waits as a copy, or was dropped. */
+    bool (*enqueue)(struct kv_ctx *, const struct kv_packet *, uint32_t port, struct kv_waited *);
     void *phv;        /* scratch, program->phv_size bytes */
     void *hint_phv;   /* another one, for program->hint */
     uint64_t random;  /* state of the generator */
@@ -366,6 +380,7 @@ struct kv_ctx {
     void (*trace)(struct kv_ctx *, const uint8_t *records, uint32_t length); /* NULL, or for pipelines with KV_TRACED */
     uint64_t dropped_ingress, dropped_egress;                   /* by the program */
     uint64_t dropped_headroom, dropped_loop, dropped_exhausted; /* reasons of the runtime's own */
+    uint64_t dropped_priority;                                  /* there is no queue of the packet's priority */
 };
 
 #endif

@@ -107,21 +107,22 @@ void kv_switch_profile_counts(struct kv_switch *sw, struct kv_pipeline *p, uint3
     pthread_mutex_unlock(&sw->writers);
 }
 
-/* Dropped packets: by ingress, by egress, headers grown too much, copied without end, no memory, no room on the way to the
- * controller, no room on the way to a port that Python serves. */
+/* Dropped packets: by ingress, by egress, headers grown too much, copied without end, no memory, no queue of their priority, no room
+ * on the way to the controller, no room on the way to a port that Python serves, no room in their queue. */
 void kv_switch_drops(struct kv_switch *sw, uint64_t *drops)
 {
-    memset(drops, 0, 7 * sizeof *drops);
+    memset(drops, 0, 9 * sizeof *drops);
     for (uint32_t w = 0; w < sw->worker_count; w++) {
         const struct kv_ctx *ctx = &sw->workers[w].ctx;
-        const uint64_t *counts[5] = {&ctx->dropped_ingress, &ctx->dropped_egress, &ctx->dropped_headroom, &ctx->dropped_loop,
-                                     &ctx->dropped_exhausted};
-        for (unsigned i = 0; i < 5; i++)
+        const uint64_t *counts[6] = {&ctx->dropped_ingress, &ctx->dropped_egress,    &ctx->dropped_headroom,
+                                     &ctx->dropped_loop,    &ctx->dropped_exhausted, &ctx->dropped_priority};
+        for (unsigned i = 0; i < 6; i++)
             drops[i] += __atomic_load_n(counts[i], __ATOMIC_RELAXED);
     }
     const struct kv_queue *queues[2] = {&sw->packet_in, &sw->outside};
     for (unsigned i = 0; i < 2; i++)
-        drops[5 + i] = __atomic_load_n(&queues[i]->dropped, __ATOMIC_RELAXED);
+        drops[6 + i] = __atomic_load_n(&queues[i]->dropped, __ATOMIC_RELAXED);
+    drops[8] = kv_queueing_dropped(&sw->queueing);
 }
 
 /* -- hashes with parameters; the caller has checked the number and its kind */

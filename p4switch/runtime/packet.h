@@ -22,6 +22,7 @@ struct kv_packet {
     uint32_t truncate;
     uint32_t clone_session, clone_fields;
     uint32_t resubmit, recirculate, digest;
+    uint32_t class_of_service; /* of the clone session that it comes from; 0: none */
     uint32_t parser_error;
     bool checksum_error;
     bool exited;

@@ -327,6 +327,7 @@ static bool worker_init(struct kv_switch *sw, uint32_t number, uint64_t seed)
     worker->ctx = (struct kv_ctx){
         .cpu_port = sw->cpu_port,
         .drop_port = sw->drop_port,
+        .queue_count = 1,
         .random = seed ^ sw->started_ns ^ (number * 0x9e3779b97f4a7c15ull),
         .owner = worker,
         .emit = emit,
@@ -352,6 +353,7 @@ struct kv_switch *kv_switch_new(uint32_t cpu_port, uint32_t drop_port, uint64_t 
     sw->drop_port = drop_port;
     sw->worker_count = workers < 1 ? 1 : workers < KV_MAX_WORKERS ? workers : KV_MAX_WORKERS;
     sw->active = 1;
+    kv_queueing_init(&sw->queueing);
     size_t size = (sw->worker_count * sizeof *sw->workers + 127) & ~(size_t)127;
     sw->workers = aligned_alloc(128, size);
     sw->ports = calloc(KV_MAX_PORTS, sizeof *sw->ports);
@@ -378,6 +380,7 @@ void kv_switch_set_log(struct kv_switch *sw, void (*log)(const char *))
 /* Stops the threads and wakes those who wait in a queue; the memory stays until kv_switch_free. */
 void kv_switch_stop(struct kv_switch *sw)
 {
+    kv_queueing_stop(&sw->queueing);
     kv_ports_stop(sw);
     queue_close(&sw->packet_in);
     kv_learner_close(&sw->learner);
@@ -398,6 +401,7 @@ void kv_switch_free(struct kv_switch *sw)
     }
     for (uint32_t i = 0; i < KV_CLONE_SESSIONS; i++)
         free(sw->clones[i]);
+    kv_queueing_free(&sw->queueing);
     kv_queue_free(&sw->packet_in);
     kv_learner_free(&sw->learner);
     kv_queue_free(&sw->outside);
@@ -471,6 +475,7 @@ int kv_switch_commit(struct kv_switch *sw, struct kv_pipeline *pipeline, const s
     kv_learner_clear(&sw->learner);
     KV_STORE(&sw->pipeline, pipeline);
     pthread_mutex_unlock(&sw->learner.lock);
+    kv_queueing_clear(&sw->queueing); /* what waits was parsed by the old one */
     kv_leave(sw);
     kv_reclaim(sw, true);
     if (old)

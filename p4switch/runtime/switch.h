@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "link.h"
+#include "queueing.h"
 
 #define KV_MAX_WORKERS 64u
 #define KV_MULTICAST_GROUPS 65536u
@@ -101,6 +102,7 @@ struct kv_switch {
     struct kv_multicast_group **multicast;
     struct kv_clone_session **clones;
 
+    struct kv_queueing queueing;
     struct kv_queue packet_in;
     struct kv_learner learner;
     struct kv_queue outside;  /* frames for ports that are no interfaces: files and sockets, which Python serves */

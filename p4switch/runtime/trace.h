@@ -19,12 +19,13 @@ enum kv_trace_kind {
     KV_TRACE_CONDITION,   /* id: conditional; result */
     KV_TRACE_ACTION,      /* id: place among the actions */
     KV_TRACE_OUT,         /* port, length */
-    KV_TRACE_DROP,        /* id: 0 ingress, 1 egress, 2 headers grew too much, 3 copies without end */
+    KV_TRACE_DROP,        /* id: 0 ingress, 1 egress, 2 headers grew too much, 3 copies without end, 4 no such queue */
     KV_TRACE_CLONE,       /* id: 0 ingress, 1 egress; session */
     KV_TRACE_RESUBMIT,
     KV_TRACE_RECIRCULATE,
     KV_TRACE_MULTICAST,   /* group, copies */
     KV_TRACE_DIGEST,      /* list id */
+    KV_TRACE_QUEUE,       /* port, queue, depth: it waits there, or was dropped */
 };
 
 #ifdef KV_TRACED

@@ -36,12 +36,13 @@ struct kv_jobs {
     uint32_t count;
 };
 
-static void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs);
+static void kv_to_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs);
 
 static void kv_forget_requests(struct kv_packet *packet)
 {
     packet->clone_session = packet->clone_fields = 0;
     packet->resubmit = packet->recirculate = packet->digest = 0;
+    packet->class_of_service = 0;
     packet->exited = false;
 }
 
@@ -93,9 +94,10 @@ static void kv_replicate(struct kv_ctx *ctx, const struct kv_packet *packet, uin
     kv_set_egress_rid(job->packet.phv, rid);
     if (priority)
         kv_set_priority(job->packet.phv, priority);
+    job->packet.class_of_service = priority;
     job->packet.truncate = truncate ? truncate : KV_NO_TRUNCATION;
     if (now) {
-        kv_run_egress(ctx, &job->packet, port, jobs);
+        kv_to_egress(ctx, &job->packet, port, jobs);
         return;
     }
     job->egress = true;
@@ -205,18 +207,20 @@ static inline void kv_run_ingress(struct kv_ctx *ctx, struct kv_packet *packet, 
         return;
     }
     kv_set_instance_type(phv, KV_NORMAL);
-    kv_run_egress(ctx, packet, egress_spec, jobs);
+    kv_to_egress(ctx, packet, egress_spec, jobs);
 }
 
-static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs)
+static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, const struct kv_waited *waited,
+                                 struct kv_jobs *jobs)
 {
     struct phv *phv = packet->phv;
     KV_TRACE(KV_TRACE_EGRESS, 0, port);
-    kv_set_enq_timestamp(phv, ctx->now_us);
-    kv_set_enq_qdepth(phv, 0);
+    kv_set_enq_timestamp(phv, waited->enqueued_us);
+    kv_set_enq_qdepth(phv, waited->enqueued_depth);
     kv_set_egress_global_timestamp(phv, ctx->now_us);
-    kv_set_deq_timedelta(phv, 0);
-    kv_set_deq_qdepth(phv, 0);
+    kv_set_deq_timedelta(phv, ctx->now_us - waited->enqueued_us);
+    kv_set_deq_qdepth(phv, waited->dequeued_depth);
+    kv_set_qid(phv, waited->queue);
     kv_set_egress_port(phv, port);
     kv_set_egress_spec(phv, ctx->drop_port + 1);
     kv_set_packet_length(phv, packet->packet_length);
@@ -246,6 +250,26 @@ static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, u
     ctx->emit(ctx, port, packet->data, length, packet->offload);
 }
 
+/* By way of the queue of the packet's priority, if the port has such. A clone session's class of service is a wish: the highest
+ * queue takes what is above it. */
+static void kv_to_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, struct kv_jobs *jobs)
+{
+    struct kv_waited waited = {.enqueued_us = ctx->now_us, .queue = (uint32_t)kv_get_priority(packet->phv)};
+    if (KV_UNLIKELY(waited.queue >= ctx->queue_count)) {
+        if (!packet->class_of_service) {
+            ctx->dropped_priority++;
+            KV_TRACE(KV_TRACE_DROP, 4);
+            return;
+        }
+        waited.queue = ctx->queue_count - 1;
+    }
+    if (KV_UNLIKELY(ctx->enqueue != NULL) && !ctx->enqueue(ctx, packet, port, &waited)) {
+        KV_TRACE(KV_TRACE_QUEUE, 0, port, waited.queue, waited.enqueued_depth);
+        return;
+    }
+    kv_run_egress(ctx, packet, port, &waited, jobs);
+}
+
 /* The hashes of what the tables that `hinted` names would be asked if nothing happened between parser and table. A guess
  * is enough: it only says what memory will be needed. */
 static void kv_hint(struct kv_ctx *ctx, const struct kv_frame *frame, uint64_t *hashes)
@@ -266,6 +290,20 @@ static void kv_hint(struct kv_ctx *ctx, const struct kv_frame *frame, uint64_t *
     kv_set_ingress_port(phv, frame->port);
     kv_parse(ctx, &packet, phv);
     kv_hint_hashes(ctx, phv, hashes);
+}
+
+static inline void kv_run_jobs(struct kv_ctx *ctx, struct kv_jobs *jobs)
+{
+    while (KV_UNLIKELY(jobs->head != NULL)) {
+        struct kv_job *job = jobs->head;
+        jobs->head = job->next;
+        if (!jobs->head)
+            jobs->tail = &jobs->head;
+        if (job->egress)
+            kv_to_egress(ctx, &job->packet, job->port, jobs);
+        else
+            kv_run_ingress(ctx, &job->packet, jobs);
+    }
 }
 
 static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
@@ -292,16 +330,16 @@ static void kv_process(struct kv_ctx *ctx, struct kv_frame *frame)
     kv_set_ingress_global_timestamp(phv, ctx->now_us);
     KV_TRACE(KV_TRACE_BEGIN, 0, frame->port, frame->length, (uint32_t)ctx->now_us, (uint32_t)(ctx->now_us >> 32));
     kv_run_ingress(ctx, &packet, &jobs);
-    while (KV_UNLIKELY(jobs.head != NULL)) {
-        struct kv_job *job = jobs.head;
-        jobs.head = job->next;
-        if (!jobs.head)
-            jobs.tail = &jobs.head;
-        if (job->egress)
-            kv_run_egress(ctx, &job->packet, job->port, &jobs);
-        else
-            kv_run_ingress(ctx, &job->packet, &jobs);
-    }
+    kv_run_jobs(ctx, &jobs);
+    KV_TRACE_END(ctx);
+}
+
+static void kv_process_egress(struct kv_ctx *ctx, struct kv_packet *packet, uint32_t port, const struct kv_waited *waited)
+{
+    struct kv_jobs jobs = {.head = NULL, .tail = &jobs.head};
+    KV_TRACE(KV_TRACE_BEGIN, 0, packet->ingress_port, packet->length, (uint32_t)ctx->now_us, (uint32_t)(ctx->now_us >> 32));
+    kv_run_egress(ctx, packet, port, waited, &jobs);
+    kv_run_jobs(ctx, &jobs);
     KV_TRACE_END(ctx);
 }
 

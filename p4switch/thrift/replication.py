@@ -7,7 +7,7 @@ ports; BMv2 gives every packet the same LAG hash, so that port is known when the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -261,24 +261,32 @@ class SwitchService:
             port = None
         return _OLD_FAILURE if port is None else port
 
-    # -- queues: packets are sent as they come, so depth and rate limit nothing
+    # -- queues. BMv2 answers 0 whatever it is given; here what is no queue changes nothing
 
     def set_egress_priority_queue_depth(self, port_num: int, priority: int, depth_pkts: int) -> int:
-        return 0
+        return self._queue(self._state.dataplane.set_queue_depth, depth_pkts, port_num, priority)
 
     def set_egress_queue_depth(self, port_num: int, depth_pkts: int) -> int:
-        return 0
+        return self._queue(self._state.dataplane.set_queue_depth, depth_pkts, port_num)
 
     def set_all_egress_queue_depths(self, depth_pkts: int) -> int:
-        return 0
+        return self._queue(self._state.dataplane.set_queue_depth, depth_pkts)
 
     def set_egress_priority_queue_rate(self, port_num: int, priority: int, rate_pps: int) -> int:
-        return 0
+        return self._queue(self._state.dataplane.set_queue_rate, rate_pps, port_num, priority)
 
     def set_egress_queue_rate(self, port_num: int, rate_pps: int) -> int:
-        return 0
+        return self._queue(self._state.dataplane.set_queue_rate, rate_pps, port_num)
 
     def set_all_egress_queue_rates(self, rate_pps: int) -> int:
+        return self._queue(self._state.dataplane.set_queue_rate, rate_pps)
+
+    @staticmethod
+    def _queue(change: Callable[..., None], value: int, *place: int) -> int:
+        try:
+            change(value, *place)
+        except DataplaneError:
+            return _OLD_FAILURE
         return 0
 
     # -- time: the clock's epoch is the start of the switch, as in the packets' timestamps

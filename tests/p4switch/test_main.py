@@ -44,9 +44,9 @@ def test_target_options_need_no_separator_and_equals_signs_work() -> None:
 
 
 def test_what_bmv2_has_and_we_ignore_is_one_warning() -> None:
-    options = parse_args(["--no-p4", "--nanolog", "ipc:///x", "--", "--priority-queues", "8", "--max-mc-groups", "8"])
+    options = parse_args(["--no-p4", "--nanolog", "ipc:///x", "--packet-in", "ipc:///y", "--", "--max-mc-groups", "8"])
     (warning,) = options.warnings
-    assert all(name in warning for name in ("--nanolog", "--priority-queues"))
+    assert all(name in warning for name in ("--nanolog", "--packet-in"))
     assert "--max-mc-groups" not in warning  # there is no limit that it would change
     assert parse_args(["--no-p4", "--log-flush"]).warnings == ()
 
@@ -101,7 +101,7 @@ def test_help_explains_every_option_that_does_something(capsys: pytest.CaptureFi
         "--drop-port",
     ):
         assert option in text
-    assert "--priority-queues" not in text
+    assert "--nanolog" not in text
     assert make_parser().prog == "kulvert switch"
 
 
