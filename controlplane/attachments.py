@@ -19,6 +19,7 @@ from controlplane.addresses import (
     parse_mac,
     parse_prefix,
 )
+from controlplane.desired.symbols import NextHop
 from controlplane.kube.documents import parse_yaml
 from controlplane.kube.objects import ObjectRef
 
@@ -76,10 +77,10 @@ class Uplink(msgspec.Struct, frozen=True):
 
 
 class StaticRoute(msgspec.Struct, frozen=True):
-    """A range reached through a neighbour."""
+    """A range reached through neighbours, which share the load."""
 
     prefix: Prefix
-    via: int
+    via: tuple[int, ...]
 
 
 class Attachments(msgspec.Struct, frozen=True):
@@ -92,13 +93,14 @@ class Attachments(msgspec.Struct, frozen=True):
     routes: tuple[StaticRoute, ...] = ()
     pods: tuple[tuple[ObjectRef, PodAttachment], ...] = ()
 
-    def next_hop(self, address: int) -> tuple[Uplink, int] | None:
-        """The uplink on which `address` is a neighbour, and its MAC there."""
-        for uplink in self.uplinks:
-            for neighbor, mac in uplink.neighbors:
-                if neighbor == address:
-                    return uplink, mac
-        return None
+    def next_hops(self, address: int) -> tuple[NextHop, ...]:
+        """The ways on which `address` is a neighbour: one for each uplink that it is on, in the order of the file."""
+        return tuple(
+            NextHop(uplink.port, uplink.mac, mac)
+            for uplink in self.uplinks
+            for neighbor, mac in uplink.neighbors
+            if neighbor == address
+        )
 
 
 # -- the file
@@ -133,7 +135,7 @@ class _Uplink(_Strict):
 
 class _Route(_Strict):
     to: str
-    via: str
+    via: str | list[str]
 
 
 class _Pod(_Strict):
@@ -227,14 +229,23 @@ def _build(file: _File) -> Attachments:
             )
             for uplink in file.uplinks
         ),
-        routes=tuple(StaticRoute(parse_prefix(route.to), parse_address(route.via)) for route in file.routes),
+        routes=tuple(
+            StaticRoute(
+                parse_prefix(route.to),
+                tuple(map(parse_address, [route.via] if isinstance(route.via, str) else route.via)),
+            )
+            for route in file.routes
+        ),
         pods=tuple(sorted(pods.items())),
     )
     for route in built.routes:
-        if built.next_hop(route.via) is None:
-            raise AttachmentsError(
-                f"the route to {route.prefix} goes through {format_address(route.via)}, which is no uplink's neighbour"
-            )
+        if not route.via:
+            raise AttachmentsError(f"the route to {route.prefix} goes through nobody")
+        for address in route.via:
+            if not built.next_hops(address):
+                raise AttachmentsError(
+                    f"the route to {route.prefix} goes through {format_address(address)}, which is no uplink's neighbour"
+                )
     return built
 
 

@@ -70,6 +70,11 @@ def capacity_of(target: Target) -> tuple[Capacity, ...]:
         Capacity("egress policy entries", sizes.egress_policy_table, "sizes.egress_policy_table"),
         Capacity("ingress policy entries", sizes.ingress_policy_table, "sizes.ingress_policy_table"),
         Capacity("routes", sizes.route_table, "sizes.route_table"),
+        Capacity(
+            "sets of next hops that share the load",
+            min(sizes.next_hop_table, sizes.next_hop_selector // 2),
+            "sizes.next_hop_table, next_hop_selector",
+        ),
         Capacity("connections (at half the ways)", target.connections.capacity, "connections.set_bits"),
     )
 
@@ -104,6 +109,11 @@ def find_contradictions(target: Target) -> Iterator[str]:
         yield (
             f"sizes.endpoint_selector is {sizes.endpoint_selector}, less than sizes.service_endpoint_table "
             f"({sizes.service_endpoint_table}): a Service port needs at least one endpoint"
+        )
+    if sizes.next_hop_selector < 2 * sizes.next_hop_table:
+        yield (
+            f"sizes.next_hop_selector is {sizes.next_hop_selector}, less than twice sizes.next_hop_table "
+            f"({sizes.next_hop_table}): a set of next hops has at least two"
         )
     if sizes.live_endpoint_table < sizes.endpoint_selector // 2:
         yield (

@@ -90,6 +90,8 @@ class Sizes:
     egress_policy_table: int
     ingress_policy_table: int
     route_table: int
+    next_hop_table: int
+    next_hop_selector: int
     mtu_table: int
     error_source_table: int
 

@@ -151,7 +151,7 @@ def _attachments(pods: Sequence[Value]) -> Attachments:
         node=NodeAttachment(NODE.port, parse_mac(NODE.mac)),
         uplinks=(Uplink(ROUTER.port, gateway_mac, neighbors),),
         routes=tuple(
-            StaticRoute(parse_prefix(prefix), parse_address(ROUTER.address(6 if ":" in prefix else 4)))
+            StaticRoute(parse_prefix(prefix), (parse_address(ROUTER.address(6 if ":" in prefix else 4)),))
             for prefix in ROUTES
         ),
         pods=tuple(

@@ -96,10 +96,11 @@ class ActionProfileMember(msgspec.Struct, frozen=True, gc=False):
 
 
 class GroupMember(msgspec.Struct, frozen=True, gc=False):
-    """A member's place in a group. `weight` is at least 1."""
+    """A member's place in a group. `weight` is at least 1; while the port `watch_port` is down, the member is not chosen."""
 
     member: Value
     weight: int = 1
+    watch_port: int | None = None
 
 
 class ActionProfileGroup(msgspec.Struct, frozen=True, gc=False):

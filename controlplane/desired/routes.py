@@ -1,9 +1,13 @@
-"""`route_table`: other nodes and their pod ranges, this node itself, and the static routes.
+"""`route_table`, `next_hop_table`: other nodes and their pod ranges, this node itself, and the static routes.
+
+Where there are several ways to one place they share the load, flow by flow; one whose port is down is not used.
 
 Also the identity of this node's own addresses, which policy must never block.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from controlplane.addresses import (
     AddressError,
@@ -16,24 +20,50 @@ from controlplane.addresses import (
 )
 from controlplane.attachments import Attachments
 from controlplane.desired.engine import Rule, View
-from controlplane.desired.entities import Entity, Lpm, Param, TableEntry, entry
+from controlplane.desired.entities import (
+    ActionCall,
+    ActionProfileGroup,
+    ActionProfileMember,
+    Entity,
+    Exact,
+    GroupMember,
+    GroupReference,
+    Lpm,
+    Param,
+    TableEntry,
+    entry,
+)
 from controlplane.desired.identities import identity_entries
 from controlplane.desired.inputs import ATTACHMENTS, ATTACHMENTS_FILE, OBJECT, SETTINGS, Output, Problem
-from controlplane.desired.symbols import IDENTITY_LOCAL_NODE
+from controlplane.desired.symbols import IDENTITY_LOCAL_NODE, NextHop, NextHopsId
 from controlplane.kube.objects import Node, ObjectRef
 
 _HOST_ADDRESSES = ("InternalIP", "ExternalIP")
 
 
-def _route(prefix: Prefix, port: int, src_mac: int, dst_mac: int) -> TableEntry:
-    return entry(
-        "route_table",
-        (Lpm("dst_addr", prefix.address, prefix.length),),
-        "forward",
-        Param("port", port),
-        Param("src_mac", src_mac),
-        Param("dst_mac", dst_mac),
-    )
+SELECTOR = "next_hop_selector"
+
+
+def _route(prefix: Prefix, action: str, *params: Param) -> TableEntry:
+    return entry("route_table", (Lpm("dst_addr", prefix.address, prefix.length),), action, *params)
+
+
+def _hop_params(hop: NextHop) -> tuple[Param, ...]:
+    return Param("port", hop.port), Param("src_mac", hop.src_mac), Param("dst_mac", hop.dst_mac)
+
+
+def _routes(prefix: Prefix, hops: Iterable[NextHop]) -> list[Entity]:
+    """The entries that lead to a range by one next hop or more."""
+    ways = NextHopsId(tuple(sorted(set(hops))))
+    if len(ways.hops) == 1:
+        return [_route(part, "forward", *_hop_params(ways.hops[0])) for part in prefix.split()]
+    entities: list[Entity] = [_route(part, "use_next_hops", Param("next_hops_id", ways)) for part in prefix.split()]
+    for hop in ways.hops:
+        entities.append(ActionProfileMember(SELECTOR, hop, ActionCall("set_next_hop", _hop_params(hop))))
+    members = tuple(GroupMember(hop, watch_port=hop.port) for hop in ways.hops)
+    entities.append(ActionProfileGroup(SELECTOR, ways, members))
+    entities.append(TableEntry("next_hop_table", (Exact("next_hops_id", ways),), GroupReference(ways)))
+    return entities
 
 
 def _addresses(node: Node, ref: ObjectRef, problems: list[Problem], kinds: tuple[str, ...]) -> list[int]:
@@ -69,7 +99,7 @@ def _local(node: Node, ref: ObjectRef, attachments: Attachments, problems: list[
     for address in addresses:
         entities += identity_entries(host_prefix(address), IDENTITY_LOCAL_NODE)
         if port is not None:
-            entities.append(_route(host_prefix(address), port.port, attachments.gateway_mac, port.mac))
+            entities += _routes(host_prefix(address), [NextHop(port.port, attachments.gateway_mac, port.mac)])
     return entities
 
 
@@ -77,10 +107,10 @@ def _remote(node: Node, ref: ObjectRef, attachments: Attachments, problems: list
     addresses = _addresses(node, ref, problems, ("InternalIP",))
     if not attachments.uplinks:
         return []  # a node on its own; nothing is reached over a wire
-    hops = {address: hop for address in addresses if (hop := attachments.next_hop(address)) is not None}
+    hops = {address: found for address in addresses if (found := attachments.next_hops(address))}
     entities: list[Entity] = []
-    for address, (uplink, mac) in hops.items():
-        entities.append(_route(host_prefix(address), uplink.port, uplink.mac, mac))
+    for address, found in hops.items():
+        entities += _routes(host_prefix(address), found)
     for text in node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ()):
         try:
             prefix = parse_prefix(text)
@@ -97,8 +127,7 @@ def _remote(node: Node, ref: ObjectRef, attachments: Attachments, problems: list
                 )
             )
             continue
-        uplink, mac = hops[usable[0]]
-        entities += [_route(part, uplink.port, uplink.mac, mac) for part in prefix.split()]
+        entities += _routes(prefix, [hop for address in usable for hop in hops[address]])
     return entities
 
 
@@ -106,9 +135,9 @@ def _derive_static(view: View, key: None) -> Output:
     attachments = view.read(ATTACHMENTS, key)
     entities: list[Entity] = []
     for route in attachments.routes:
-        hop = attachments.next_hop(route.via)
-        if hop is not None:
-            entities += [_route(part, hop[0].port, hop[0].mac, hop[1]) for part in route.prefix.split()]
+        hops = [hop for address in route.via for hop in attachments.next_hops(address)]
+        if hops:
+            entities += _routes(route.prefix, hops)
     return Output(ATTACHMENTS_FILE, tuple(entities), precedence=1)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from controlplane.addresses import Prefix, format_address
+from controlplane.addresses import Prefix, format_address, format_mac
 
 
 class Protocol(IntEnum):
@@ -67,6 +67,26 @@ class EndpointId(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=T
         return f"{self.service} endpoint {format_address(self.address)} port {self.port}"
 
 
+class NextHop(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A neighbour on a wire: the switch's port and MAC there, and the neighbour's MAC."""
+
+    port: int
+    src_mac: int
+    dst_mac: int
+
+    def __str__(self) -> str:
+        return f"next hop {format_mac(self.dst_mac)} on port {self.port}"
+
+
+class NextHopsId(msgspec.Struct, frozen=True, order=True, gc=False):
+    """Next hops that share the load, sorted; the same ones are the same set, whatever is reached by them."""
+
+    hops: tuple[NextHop, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.hops)} next hops ({'; '.join(map(str, self.hops))})"
+
+
 class PolicyId(msgspec.Struct, frozen=True, order=True, gc=False):
     """A set of policy entries, by content: equal content, equal id. `digest` is hexadecimal."""
 
@@ -99,7 +119,7 @@ class Identity(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"identity of pods {self.namespace}/{{{labels}}}" + (f" in {self.block}" if self.block else "")
 
 
-Symbol = ServiceId | SourceRangesId | EndpointId | PolicyId | Identity
+Symbol = ServiceId | SourceRangesId | EndpointId | NextHop | NextHopsId | PolicyId | Identity
 
 Value = int | Symbol
 """What a match field or an action parameter holds."""

@@ -90,6 +90,7 @@ _GROUP_ID = wire.tag(p4r.ActionProfileGroup.DESCRIPTOR, "group_id", wire.VARINT)
 _GROUP_MEMBERS = wire.tag(p4r.ActionProfileGroup.DESCRIPTOR, "members", wire.DELIMITED)
 _ITEM_ID = wire.tag(p4r.ActionProfileGroup.Member.DESCRIPTOR, "member_id", wire.VARINT)
 _ITEM_WEIGHT = wire.tag(p4r.ActionProfileGroup.Member.DESCRIPTOR, "weight", wire.VARINT)
+_ITEM_WATCH = wire.tag(p4r.ActionProfileGroup.Member.DESCRIPTOR, "watch_port", wire.DELIMITED)
 
 
 class _Field:
@@ -285,13 +286,22 @@ class Codec:
                 number = self._number(group_space(name), group, slots)
                 head = _GROUP_PROFILE + wire.varint(container) + (_GROUP_ID + wire.varint(number) if number else b"")
                 space = member_space(name)
-                numbered = sorted((self._number(space, item.member, slots), item.weight) for item in members)
+                numbered = sorted(
+                    (
+                        self._number(space, item.member, slots),
+                        item.weight,
+                        b"" if item.watch_port is None else bytestring.encode(item.watch_port),
+                    )
+                    for item in members
+                )
                 parts = b"".join(
                     wire.delimited(
                         _GROUP_MEMBERS,
-                        (_ITEM_ID + wire.varint(member_id) if member_id else b"") + _ITEM_WEIGHT + wire.varint(weight),
+                        (_ITEM_ID + wire.varint(member_id) if member_id else b"")
+                        + (_ITEM_WEIGHT + wire.varint(weight))
+                        + (wire.delimited(_ITEM_WATCH, watched) if watched else b""),
                     )
-                    for member_id, weight in numbered
+                    for member_id, weight, watched in numbered
                 )
                 return WireEntity(group_key(container, number), wire.delimited(_GROUP, head + parts), container)
 
@@ -429,8 +439,11 @@ class Codec:
             group = message.action_profile_group
             clean.action_profile_group.action_profile_id = group.action_profile_id
             clean.action_profile_group.group_id = group.group_id
-            for item in sorted(group.members, key=lambda item: (item.member_id, item.weight)):
-                clean.action_profile_group.members.add(member_id=item.member_id, weight=item.weight)
+            for item in sorted(group.members, key=lambda item: (item.member_id, item.weight, item.watch_port)):
+                added = clean.action_profile_group.members.add(member_id=item.member_id, weight=item.weight)
+                watched = _watch_port(item)
+                if watched is not None:
+                    added.watch_port = bytestring.encode(watched)
             key = group_key(group.action_profile_id, group.group_id)
             return WireEntity(key, clean.SerializeToString(deterministic=True), group.action_profile_id)
         return None
@@ -445,7 +458,7 @@ class Codec:
         if kind == "action_profile_group":
             group = message.action_profile_group
             name = self._profile(group.action_profile_id).preamble.alias
-            members = tuple(GroupMember(item.member_id, item.weight) for item in group.members)
+            members = tuple(GroupMember(item.member_id, item.weight, _watch_port(item)) for item in group.members)
             return ActionProfileGroup(name, group.group_id, members)
         if kind != "table_entry":
             raise PipelineMismatchError(f"a {kind} is not an entity that the controller writes")
@@ -475,7 +488,9 @@ class Codec:
                 )
             case ActionProfileGroup(action_profile=profile, group=group, members=members):
                 space = [member_space(profile)]
-                named_members = tuple(GroupMember(self._symbol(space, item.member), item.weight) for item in members)
+                named_members = tuple(
+                    GroupMember(self._symbol(space, item.member), item.weight, item.watch_port) for item in members
+                )
                 return ActionProfileGroup(profile, self._symbol([group_space(profile)], group), named_members)
 
     def _name_match(self, match: FieldMatch, table: _Table) -> FieldMatch:
@@ -557,6 +572,13 @@ def _copy_match(into: p4r.TableEntry, match: p4r.FieldMatch, field: _Field | Non
             into.match.add(field_id=match.field_id).optional.value = _trim(match.optional.value)
         case _:
             pass
+
+
+def _watch_port(item: p4r.ActionProfileGroup.Member) -> int | None:
+    """The port that a member is watched by, in whichever of its two forms the server says it."""
+    if item.WhichOneof("watch_kind") == "watch":
+        return item.watch or None
+    return int.from_bytes(item.watch_port, "big") if item.watch_port else None
 
 
 def _copy_action(into: p4r.Action, source: p4r.Action) -> None:

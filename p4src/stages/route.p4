@@ -1,4 +1,4 @@
-// Where the packet goes: a pod on this node, or what the route table says.
+// Where the packet goes: a pod on this node, or what the route table says, by one next hop or by one of several that a flow keeps to.
 
 #ifndef KULVERT_ROUTE_P4
 #define KULVERT_ROUTE_P4
@@ -8,6 +8,9 @@ const bit<16> MINIMUM_MTU     = 1280;
 
 // Before policy, because the destination's policy comes with its place.
 control find_next_hop(inout metadata_t meta) {
+    action_selector(HashAlgorithm.crc32, NEXT_HOP_SELECTOR_SIZE, SELECTOR_HASH_WIDTH) next_hop_selector;
+    bit<16> next_hops = 0;
+
     action set_destination_pod(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac, bit<16> policy_id) {
         meta.is_to_pod = 1;
         meta.egress_port = port;
@@ -34,22 +37,54 @@ control find_next_hop(inout metadata_t meta) {
         meta.next_hop_dst_mac = dst_mac;
     }
 
+    action use_next_hops(bit<16> next_hops_id) {
+        next_hops = next_hops_id;
+    }
+
     table route_table {
         key = {
             meta.translated.dst_addr: lpm @name("dst_addr");
         }
         actions = {
             forward;
+            use_next_hops;
             @defaultonly NoAction;
         }
         const default_action = NoAction();
         size = ROUTE_TABLE_SIZE;
     }
 
+    action set_next_hop(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac) {
+        meta.egress_port = port;
+        meta.next_hop_src_mac = src_mac;
+        meta.next_hop_dst_mac = dst_mac;
+    }
+
+    table next_hop_table {
+        key = {
+            next_hops:                exact @name("next_hops_id");
+            meta.translated.src_addr: selector;
+            meta.translated.dst_addr: selector;
+            meta.translated.l4_sport: selector;
+            meta.translated.l4_dport: selector;
+            meta.translated.protocol: selector;
+        }
+        actions = {
+            set_next_hop;
+            @defaultonly NoAction;
+        }
+        implementation = next_hop_selector;
+        size = NEXT_HOP_TABLE_SIZE;
+    }
+
     apply {
         if (destination_pod_table.apply().miss) {
             if (route_table.apply().miss) {
                 meta.drop_reason = drop_reason_t.NO_ROUTE;
+            } else if (next_hops != 0) {
+                if (next_hop_table.apply().miss) {
+                    meta.drop_reason = drop_reason_t.NO_ROUTE;
+                }
             }
         }
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ptf_tests.base import NODE, POD_A, POD_B, PODS, REMOTE, ROUTER, NodeTest
-from ptf_tests.client import Entry, Lpm
+from ptf_tests.client import Entry, GroupRef, Lpm
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.packets import FAMILIES, Side, address_number, echo, prefix_length
+from ptf_tests.packets import FAMILIES, GATEWAY_MAC, Host, Side, address_number, echo, mac_number, prefix_length
 
 
 class PodsReachEachOther(NodeTest):
@@ -122,6 +122,83 @@ class NoRouteIsDropped(NodeTest):
         match = {"dst_addr": Lpm(address_number("0.0.0.0"), prefix_length("0.0.0.0", 0))}
         self.client.delete(Entry("route_table", match, "forward", _NOWHERE))
         src = Side(POD_A.ipv4, self.new_port())
+        self.drop(POD_A.port, self.sent_by(POD_A, src, dst, "udp"), DropReason.NO_ROUTE)
+
+
+_SECOND = Host("second router", 4, "02:00:00:00:06:02", "198.51.100.2", "2001:db8:6::2")
+_SELECTOR = "next_hop_selector"
+_NEXT_HOPS = 7
+
+
+class NextHopTest(NodeTest):
+    """A second uplink, and both routers as the ways to everything else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        gateway = mac_number(GATEWAY_MAC)
+        self.client.insert(Entry("port_table", {"ingress_port": _SECOND.port}, "set_uplink_port", {"mac": gateway}))
+        for member, hop in enumerate((ROUTER, _SECOND), start=1):
+            params = {"port": hop.port, "src_mac": gateway, "dst_mac": mac_number(hop.mac)}
+            self.client.insert_member(_SELECTOR, member, "set_next_hop", **params)
+        self.client.insert_group(_SELECTOR, _NEXT_HOPS, {1: 1, 2: 1}, max_size=4)
+        self.client.insert(Entry("next_hop_table", {"next_hops_id": _NEXT_HOPS}, GroupRef(_NEXT_HOPS)))
+        for family in FAMILIES:
+            prefix = "0.0.0.0" if family == 4 else "::"
+            match = {"dst_addr": Lpm(address_number(prefix), prefix_length(prefix, 0))}
+            self.client.modify(Entry("route_table", match, "use_next_hops", {"next_hops_id": _NEXT_HOPS}))
+
+    def way_of(self, src: Side, dst: Side, flags: str) -> Host:
+        """The router that a packet of the flow comes out at; the packet is as it must be."""
+        self.send(POD_A.port, self.sent_by(POD_A, src, dst, "tcp", flags=flags))
+        got = self.receive()
+        assert got is not None, f"nothing came out for {src}"
+        router = ROUTER if got[0] == ROUTER.port else _SECOND
+        self.assertEqual(got, (router.port, bytes(self.delivered_to(router, src, dst, "tcp", flags=flags))))
+        return router
+
+
+class SeveralNextHopsShareTheLoad(NextHopTest):
+    """Flows spread over the uplinks, and each keeps to its own; answers may come in by either."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            ways = []
+            for _ in range(40):
+                src, dst = Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 443)
+                way = self.way_of(src, dst, "S")
+                ways.append(way.name)
+                for router in (ROUTER, _SECOND):
+                    answer = self.sent_by(router, dst, src, "tcp", flags="SA")
+                    wanted = self.delivered_to(POD_A, dst, src, "tcp", flags="SA")
+                    self.pass_through(router.port, answer, POD_A.port, wanted, "answer")
+                for _ in range(3):
+                    self.assertEqual(self.way_of(src, dst, "A"), way)
+            self.assertGreater(min(ways.count(ROUTER.name), ways.count(_SECOND.name)), 8, ways)
+
+
+class NextHopThatGoesIsNotUsed(NextHopTest):
+    """When one is taken out, every flow goes by the other; the flows that went there before stay where they were."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            flows = [
+                (Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 443)) for _ in range(20)
+            ]
+            before = [self.way_of(src, dst, "S") for src, dst in flows]
+            self.client.modify_group(_SELECTOR, _NEXT_HOPS, {2: 1}, max_size=4)
+            for src, dst in flows:
+                self.assertEqual(self.way_of(src, dst, "A"), _SECOND)
+            self.client.modify_group(_SELECTOR, _NEXT_HOPS, {1: 1, 2: 1}, max_size=4)
+            self.assertEqual([self.way_of(src, dst, "A") for src, dst in flows], before)
+
+
+class SetWithoutNextHopIsNoRoute(NextHopTest):
+    """A route to a set of next hops that is not there leads nowhere."""
+
+    def runTest(self) -> None:
+        match = {"dst_addr": Lpm(address_number(REMOTE.ipv4), 128)}
+        self.client.insert(Entry("route_table", match, "use_next_hops", {"next_hops_id": 99}))
+        src, dst = Side(POD_A.ipv4, self.new_port()), Side(REMOTE.ipv4, 443)
         self.drop(POD_A.port, self.sent_by(POD_A, src, dst, "udp"), DropReason.NO_ROUTE)
 
 

@@ -49,6 +49,8 @@ ACTIONS = {
     "allow_ingress": {},
     "deny_ingress": {},
     "forward": {"port": 9, "src_mac": 48, "dst_mac": 48},
+    "use_next_hops": {"next_hops_id": 16},
+    "set_next_hop": {"port": 9, "src_mac": 48, "dst_mac": 48},
     "set_mtu": {"mtu": 16},
     "set_error_source": {"addr": 128},
 }
@@ -74,12 +76,17 @@ TABLES: dict[str, tuple[list[tuple[str, str, int]], list[str]]] = {
     "destination_identity_table": ([("dst_addr", "L", 128)], ["set_destination_identity"]),
     "egress_policy_table": (POLICY_KEY, ["allow_egress", "deny_egress"]),
     "ingress_policy_table": (POLICY_KEY, ["allow_ingress", "deny_ingress"]),
-    "route_table": ([("dst_addr", "L", 128)], ["forward"]),
+    "route_table": ([("dst_addr", "L", 128)], ["forward", "use_next_hops"]),
+    "next_hop_table": ([("next_hops_id", "E", 16)], ["set_next_hop"]),
     "mtu_table": ([("egress_port", "E", 9)], ["set_mtu"]),
     "error_source_table": ([("is_ipv6", "E", 1)], ["set_error_source"]),
 }
 
 SELECTOR_ID = 285212673
+SELECTORS = {
+    "service_endpoint_table": ("endpoint_selector", SELECTOR_ID),
+    "next_hop_table": ("next_hop_selector", SELECTOR_ID + 1),
+}
 
 
 def make_p4info(sizes: Mapping[str, int] | None = None) -> p4i.P4Info:
@@ -105,16 +112,17 @@ def make_p4info(sizes: Mapping[str, int] | None = None) -> p4i.P4Info:
             table.match_fields.add(id=index, name=field, bitwidth=width, match_type=MATCH[kind])
         for action_name in actions:
             table.action_refs.add(id=ids[action_name])
-        if name == "service_endpoint_table":
-            table.implementation_id = SELECTOR_ID
+        if name in SELECTORS:
+            selector, selector_id = SELECTORS[name]
+            table.implementation_id = selector_id
             profile = info.action_profiles.add(
                 with_selector=True,
-                size=sizes.get("endpoint_selector", 1_000_000),
+                size=sizes.get(selector, 1_000_000),
                 max_group_size=sizes.get("max_group_size", 0),
             )
-            profile.preamble.id = SELECTOR_ID
-            profile.preamble.name = "node_ingress.endpoint_selector"
-            profile.preamble.alias = "endpoint_selector"
+            profile.preamble.id = selector_id
+            profile.preamble.name = f"node_ingress.{selector}"
+            profile.preamble.alias = selector
             profile.table_ids.append(table.preamble.id)
     return info
 

@@ -187,6 +187,7 @@ def test_an_attachments_file_that_cannot_be_used_is_named(options: ControllerOpt
             "port 1 is given",
         ),
         ("routes: [{to: 0.0.0.0/0, via: 192.0.2.1}]\n", "no uplink's neighbour"),
+        ("routes: [{to: 0.0.0.0/0, via: []}]\n", "goes through nobody"),
         ("a: [\n", "f:2: not YAML"),
         ("a: 1\n---\nb: 1\n", "f:3: .*one document"),
     ],
