@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TextIO
 
+from p4compiler.excerpts import excerpt, include_chain
 from p4compiler.source import Span
 
 DEFAULT_ERROR_LIMIT = 20
-MAX_LINE = 160
-"""A source line longer than this is shown in part, around the place."""
 
 
 class Severity(Enum):
@@ -119,34 +118,21 @@ class Diagnostic:
         return f"{place}{self.severity.value}[{self.kind.value}]: {self.message}"
 
     def render(self) -> str:
-        """The whole message: header, source line, carets, the macro's definition, notes."""
+        """The whole message: header, source lines, carets, the macro's definition, where the file is included, notes."""
         lines = [self.header()]
         if self.span is not None:
-            lines += _excerpt(self.span)
+            lines += excerpt(self.span)
             if self.span.expansion is not None:
                 lines.append(f"{self.span.expansion}: note: expanded from this macro")
-                lines += _excerpt(self.span.expansion)
+                lines += excerpt(self.span.expansion)
+            lines += include_chain(self.span.file)
         for note in self.notes:
             if note.span is None:
                 lines.append(f"  = {note.message}")
             else:
                 lines.append(f"{note.span}: note: {note.message}")
-                lines += _excerpt(note.span)
+                lines += excerpt(note.span)
         return "\n".join(lines)
-
-
-def _excerpt(span: Span) -> list[str]:
-    """The span's first line and a line of carets under it."""
-    number, column = span.position
-    text = span.file.line(number).replace("\t", " ")
-    first = column - 1
-    length = max(1, min(span.end - span.start, len(text) - first))
-    if len(text) > MAX_LINE:
-        shift = max(0, first - MAX_LINE // 3)
-        text, first = text[shift : shift + MAX_LINE], first - shift
-        length = max(1, min(length, MAX_LINE - first))
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return [f"  {text}", f"  {' ' * first}{'^' * length}"]
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ class SourceFile:
     """Found on the system include path (core.p4, v1model.p4): no warnings about it."""
     line_offset: int = 0
     """What `#line` adds to the numbers of lines."""
+    included_at: Span | None = field(default=None, repr=False)
+    """The `#include` that brought it in first."""
 
     @cached_property
     def line_starts(self) -> list[int]:

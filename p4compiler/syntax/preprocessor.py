@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from p4compiler.diagnostics import Diagnostics, Kind, Note
+from p4compiler.diagnostics import Diagnostics, Kind, Note, closest
 from p4compiler.source import SourceFile, Span
 from p4compiler.syntax.conditions import ConditionError, evaluate
 from p4compiler.syntax.macros import (
@@ -30,6 +30,8 @@ BUILTIN_INCLUDE_DIR = Path(__file__).resolve().parent.parent / "p4include"
 MAX_INCLUDE_DEPTH = 64
 MAX_INCLUDES = 4096
 MAX_FILE_BYTES = 16 << 20
+MAX_SIMILAR = 1000
+"""So many files of a folder are looked at for a name like one that is not found."""
 
 _TO_HASH = re.compile(
     r'(?:[^"/#]++|"(?:[^"\\]++|\\[\s\S])*"|//[^\n]*+(?:(?<=\\)\n[^\n]*+)*|/\*(?:[^*]++|\*(?!/))*\*/|/(?!\*))*'
@@ -130,7 +132,7 @@ class Preprocessor:
             self.diagnostics.error(Kind.IO, f"'{path}' is not a text file", at)
             return None
         text = data.decode("utf-8", errors="replace").removeprefix("\ufeff")
-        file = SourceFile(path, text, system)
+        file = SourceFile(path, text, system, included_at=at)
         self._files[path] = file
         self.dependencies.append(path)
         return file
@@ -146,6 +148,22 @@ class Preprocessor:
                 return path, False
         builtin = BUILTIN_INCLUDE_DIR / name
         return (str(builtin), True) if builtin.is_file() else None
+
+    def _similar_files(self, name: str, quoted: bool) -> tuple[Note, ...]:
+        """A hint where a file that can be included has nearly that name."""
+        folder, wanted = os.path.split(name)
+        if os.path.isabs(name) or "\0" in name or not wanted:
+            return ()
+        places = [os.path.dirname(self._open[-1]) or "."] if quoted else []
+        found: set[str] = set()
+        for place in [*places, *self.include_dirs, str(BUILTIN_INCLUDE_DIR)]:
+            try:
+                with os.scandir(os.path.join(place, folder)) as entries:
+                    found.update(entry.name for _, entry in zip(range(MAX_SIMILAR), entries, strict=False))
+            except OSError:
+                continue
+        hint = closest(wanted, found)
+        return (Note(f"did you mean '{os.path.join(folder, hint)}'?"),) if hint is not None else ()
 
     # -- text
 
@@ -397,7 +415,7 @@ class Preprocessor:
         at = Span(file, span.start, stop)
         if "\0" in name or (found := self._find(name, closing == '"', self._open[-1])) is None:
             searched = ", ".join(self.include_dirs) or "none"
-            notes = [Note(f"include folders given with -I: {searched}")]
+            notes = [*self._similar_files(name, closing == '"'), Note(f"include folders given with -I: {searched}")]
             self.diagnostics.error(Kind.NOT_FOUND, f"include file '{name}' not found", at, notes)
             return
         path, system = found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p4compiler.diagnostics import Diagnostics, Kind, Note, Severity
+from p4compiler.excerpts import excerpt
 from p4compiler.source import SourceFile, Span
 
 FILE = SourceFile("a.p4", "first line\n\tsecond = 1;\n")
@@ -14,8 +17,8 @@ def test_rendering_shows_the_line_and_carets() -> None:
     diagnostics.error(Kind.TYPE_ERROR, "no good", SECOND, [Note("see", Span(FILE, 0, 5)), Note("a hint")])
     assert diagnostics.render().split("\n") == [
         "a.p4:2:2: error[type-error]: no good",
-        "   second = 1;",
-        "   ^^^^^^",
+        "      second = 1;",
+        "      ^^^^^^",
         "a.p4:1:1: note: see",
         "  first line",
         "  ^^^^^",
@@ -36,6 +39,45 @@ def test_long_lines_are_cut_around_the_place() -> None:
     _, line, carets = diagnostics.render().split("\n")
     assert len(line) < 200
     assert line[carets.index("^") : carets.rindex("^") + 1] == "HERE"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "shown"),
+    [
+        ("a\tb = c;", "b", ["a   b = c;", "    ^"]),
+        ("\t\tb", "b", ["        b", "        ^"]),
+        ("/* 表示 */ b", "b", ["/* 表示 */ b", "           ^"]),
+        ("表示", "示", ["表示", "  ^^"]),
+        ("e\u0301 b", "b", ["e\u0301 b", "  ^"]),
+        ("a\x07b", "b", ["a?b", "  ^"]),
+        ("f(1,\n  2,  \n  3) + 4", "f(1,\n  2,  \n  3)", ["f(1,", "^^^^", "  2,", "  ^^", "  3) + 4", "  ^^"]),
+        ("x { 1\n2\n3\n4\n5\n6 } y", "{ 1\n2\n3\n4\n5\n6 }",
+         ["x { 1", "  ^^^", "2", "^", "…", "6 } y", "^^^"]),
+        ("a;\nb", "a;\n", ["a;", "^^"]),
+        ("a", "", ["a", "^"]),
+    ],
+)  # fmt: skip
+def test_carets_are_under_the_whole_place(text: str, place: str, shown: list[str]) -> None:
+    file = SourceFile("c.p4", text)
+    start = text.index(place)
+    assert [line[2:] for line in excerpt(Span(file, start, start + len(place)))] == shown
+
+
+def test_the_end_of_a_file_can_be_shown() -> None:
+    file = SourceFile("c.p4", "a\n")
+    assert excerpt(Span(file, 2, 2)) == ["", "  ^"]
+
+
+def test_an_included_file_says_where() -> None:
+    outer = SourceFile("outer.p4", '#include "middle.p4"\n')
+    middle = SourceFile("middle.p4", '\n#include "inner.p4"\n', included_at=Span(outer, 0, 20))
+    inner = SourceFile("inner.p4", "wrong", included_at=Span(middle, 1, 20))
+    diagnostics = Diagnostics()
+    diagnostics.error(Kind.SYNTAX_ERROR, "bad", Span(inner, 0, 5))
+    assert diagnostics.render().split("\n")[-2:] == [
+        "  = included at middle.p4:2:1",
+        "  = which is included at outer.p4:1:1",
+    ]
 
 
 def test_warnings_are_silenced_and_promoted_by_kind() -> None:
