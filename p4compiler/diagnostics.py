@@ -239,12 +239,37 @@ class Diagnostics:
             stream.write(self.render() + "\n")
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The one of the `known` names that is most like this one, if one is close."""
-    from difflib import get_close_matches
+def closest(name: str, known: Iterable[str], farthest: int | None = None) -> str | None:
+    """The one of the `known` names that is most like this one, if one is so close that somebody may have meant it.
 
-    found = get_close_matches(name, [other for other in known if other != name], n=1, cutoff=0.7)
-    return found[0] if found else None
+    Args:
+        farthest: how many letters may be wrong at most; else a third of them, at least one.
+    """
+    best, least = None, 1 + (max(1, len(name) // 3) if farthest is None else farthest)
+    for other in known:
+        if other == name or abs(len(other) - len(name)) >= least:
+            continue
+        distance = 0 if other.lower() == name.lower() else _distance(name, other, least)
+        if distance < least and not (distance >= len(name) and distance >= len(other)):
+            best, least = other, distance
+    return best
+
+
+def _distance(one: str, other: str, limit: int) -> int:
+    """How many letters to change, add, leave out or swap with the next; `limit` where it is that much or more."""
+    before: list[int] = []
+    previous = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, other_letter in enumerate(other, 1):
+            cost = min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == other_letter:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) >= limit:
+            return limit
+        before, previous = previous, row
+    return previous[-1]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[Note, ...]:

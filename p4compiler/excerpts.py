@@ -18,6 +18,8 @@ def excerpt(span: Span) -> list[str]:
     # A span that ends behind a line's end does not go on in the next line.
     end = file.position(max(span.start, span.end - 1))
     numbers = range(first.line, end.line + 1)
+    if len(numbers) == 1 and not file.line(first.line).strip():
+        return []  # behind the end of the file
     lines: list[str] = []
     for number in numbers:
         if len(numbers) > MAX_LINES and MAX_LINES - 2 <= number - first.line < len(numbers) - 1:

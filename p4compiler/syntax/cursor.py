@@ -60,9 +60,14 @@ class Cursor:
         return False
 
     def expect(self, kind: str, after: str = "") -> int:
-        """Step over a token that must be of that kind; returns its index."""
+        """Step over a token that must be of that kind; returns its index.
+
+        A missing `;` is reported and read as if it stood there, where what follows shows that something has ended.
+        """
         at = self.at
         if self.kinds[at] != kind:
+            if kind == ";" and self._misses_semicolon():
+                return at
             self.fail_expected(f"'{kind}'", after)
         self.at = at + 1
         return at
@@ -95,6 +100,11 @@ class Cursor:
                 return known
         return False
 
+    def is_known(self, at: int) -> bool:
+        """Something with the name at token `at` was declared before it."""
+        text = self.texts[at]
+        return any(text in scope for scope in self.scopes)
+
     # -- errors
 
     def describe(self, at: int) -> str:
@@ -118,20 +128,32 @@ class Cursor:
         self.diagnostics.error(Kind.SYNTAX_ERROR, message, self.tokens.span(at), notes)
         raise SyntaxAbort
 
-    def fail_expected(self, what: str, after: str = "") -> NoReturn:
-        at = self.at
-        if what == "';'" and at and self.kinds[at] != BAD:
-            # The place of a missing semicolon is behind what should have ended, not at the next line's start.
-            previous = self.tokens.span(at - 1)
-            if (
-                previous.file is not self.tokens.files[at]
-                or previous.position.line < self.tokens.span(at).position.line
-            ):
-                end = Span(previous.file, previous.end, previous.end, previous.expansion)
-                self.diagnostics.error(Kind.SYNTAX_ERROR, f"expected ';' before {self.describe(at)}", end)
-                raise SyntaxAbort
+    def fail_expected(self, what: str, after: str = "", notes: tuple[Note, ...] = ()) -> NoReturn:
         suffix = f" {after}" if after else ""
-        self.fail(f"expected {what}{suffix}, found {self.describe(at)}")
+        self.fail(f"expected {what}{suffix}, found {self.describe(self.at)}", notes=notes)
+
+    def _misses_semicolon(self) -> bool:
+        """Report a missing `;` at the end of a line or block; False, and nothing is said, elsewhere."""
+        at = self.at
+        kind = self.kinds[at]
+        if kind in (BAD, END) or not at:
+            return False
+        # Its place is behind what should have ended, not at the next line's start.
+        previous, found = self.tokens.span(at - 1), self.tokens.span(at)
+        if previous.file is not found.file or previous.position.line < found.position.line:
+            end = Span(previous.file, previous.end, previous.end, previous.expansion)
+            self.diagnostics.error(Kind.SYNTAX_ERROR, f"expected ';' before {self.describe(at)}", end)
+            return True
+        if kind == "}":
+            self.diagnostics.error(Kind.SYNTAX_ERROR, f"expected ';', found {self.describe(at)}", found)
+        return kind == "}"
+
+    def skip_to_closing(self) -> None:
+        """Go to the `}` that closes the block at hand, or the end."""
+        depth = 0
+        while (kind := self.kinds[self.at]) != END and not (kind == "}" and depth == 0):
+            depth += (kind == "{") - (kind == "}")
+            self.at += 1
 
     def bad_token(self, at: int) -> str:
         text = self.texts[at]
@@ -175,11 +197,11 @@ class Cursor:
             elif kind == ";" and depth <= 0:
                 self.at += 1
                 return
-            elif not inside and kind in _TOP_KEYWORDS and kinds[self.at - 1] in (";", "}", ")", END):
+            elif not inside and kind in TOP_KEYWORDS and kinds[self.at - 1] in (";", "}", ")", END):
                 return
             self.at += 1
 
 
-_TOP_KEYWORDS = frozenset(
+TOP_KEYWORDS = frozenset(
     ("control", "parser", "struct", "header", "header_union", "typedef", "extern", "package", "enum", "match_kind")
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Kind, Note
+from p4compiler.diagnostics import Kind, Note, closest, did_you_mean
 from p4compiler.syntax import ast
-from p4compiler.syntax.cursor import NAME_KINDS, VALUE_NAME_KINDS, SyntaxAbort
+from p4compiler.syntax.cursor import NAME_KINDS, TOP_KEYWORDS, VALUE_NAME_KINDS, SyntaxAbort
 from p4compiler.syntax.statements import StatementParser
-from p4compiler.syntax.tokens import END
+from p4compiler.syntax.tokens import END, NAME
 
 Annotations = tuple[ast.Annotation, ...]
 
@@ -392,11 +392,10 @@ class DeclarationParser(StatementParser):
             self.scopes.pop()
             return ast.ControlTypeDeclaration(self.span_from(first), annotations, name, type_parameters, parameters)
         constructor_parameters = self.parameters() if self.kinds[self.at] == "(" else ()
-        self.expect("{")
+        open_brace = self.expect("{")
         local_declarations: list[ast.Declaration] = []
-        while self.kinds[self.at] not in ("}", END) and not (
-            self.kinds[self.at] == "apply" and self.kinds[self.at + 1] in ("{", "@")
-        ):
+        errors = self.diagnostics.error_count
+        while self.kinds[self.at] not in ("}", END) and not self.starts_apply():
             if self.diagnostics.full:
                 raise SyntaxAbort
             local_first = self.at
@@ -409,10 +408,21 @@ class DeclarationParser(StatementParser):
         if self.kinds[self.at] == "apply":
             self.at += 1
             body = self.block(self.annotations())
+        elif self.diagnostics.error_count > errors and self.kinds[self.at] == "}":
+            body = ast.Block(self.tokens.span(self.at), (), (), self.tokens.span(self.at))  # it may be what was wrong
         else:
             self.fail_expected("'apply'", f"(the body of control '{name.text}')")
+        opened = (Note("to close this", self.tokens.span(open_brace)),)
+        if self.kinds[self.at] in TOP_KEYWORDS:
+            message = f"expected '}}' (the end of control '{name.text}'), found {self.describe(self.at)}"
+            self.diagnostics.error(Kind.SYNTAX_ERROR, message, self.tokens.span(self.at), opened)
+        elif self.kinds[self.at] not in ("}", END):
+            message = f"nothing can follow the 'apply' block of control '{name.text}'; declarations go before it"
+            self.diagnostics.error(Kind.SYNTAX_ERROR, message, self.tokens.span(self.at))
+            self.skip_to_closing()
         self.scopes.pop()
-        self.expect("}")
+        if self.kinds[self.at] not in TOP_KEYWORDS and not self.accept("}"):
+            self.fail_expected("'}'", notes=opened)
         return ast.Control(
             self.span_from(first),
             annotations,
@@ -423,6 +433,17 @@ class DeclarationParser(StatementParser):
             tuple(local_declarations),
             body,
         )
+
+    def starts_apply(self) -> bool:
+        """An `apply` block starts here; also one whose keyword is misspelt, which is reported."""
+        if self.kinds[self.at + 1] not in ("{", "@"):
+            return False
+        if self.kinds[self.at] == NAME and closest(self.texts[self.at], ("apply",)):
+            notes = did_you_mean(self.texts[self.at], ("apply",))
+            message = f"expected 'apply', found {self.describe(self.at)}"
+            self.diagnostics.error(Kind.SYNTAX_ERROR, message, self.tokens.span(self.at), notes)
+            self.kinds[self.at] = "apply"
+        return self.kinds[self.at] == "apply"
 
     def control_local(self) -> ast.Declaration:
         first = self.at

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from p4compiler.diagnostics import Note
 from p4compiler.syntax import ast
-from p4compiler.syntax.cursor import BASE_TYPES, MAX_CHAIN, NAME_KINDS, VALUE_NAME_KINDS, SyntaxAbort
+from p4compiler.syntax.cursor import BASE_TYPES, MAX_CHAIN, NAME_KINDS, TOP_KEYWORDS, VALUE_NAME_KINDS, SyntaxAbort
 from p4compiler.syntax.expressions import ExpressionParser
 from p4compiler.syntax.tokens import END
 
@@ -37,6 +38,8 @@ class StatementParser(ExpressionParser):
         self.scopes.append({})
         body = self.items()
         self.scopes.pop()
+        if self.kinds[self.at] != "}":
+            self.fail_expected("'}'", notes=(Note("to close this", self.tokens.span(first)),))
         end = self.expect("}")
         return ast.Block(self.span_from(first), annotations, tuple(body), self.tokens.span(end))
 
@@ -47,6 +50,8 @@ class StatementParser(ExpressionParser):
         while (kind := kinds[self.at]) not in ("}", END, "transition"):
             if self.diagnostics.full:
                 raise SyntaxAbort
+            if kind in TOP_KEYWORDS:
+                break  # a `}` is missing
             first = self.at
             depth, scopes = self.depth, len(self.scopes)
             try:
@@ -81,7 +86,9 @@ class StatementParser(ExpressionParser):
             return None
         if kinds[behind] in NAME_KINDS:
             return self.variable(annotations, first)
-        if kinds[behind] == "(" and self.starts_type(first) and kinds[first] not in BASE_TYPES:
+        # A name that nobody knows can only be that of a type here; the checker says that there is none.
+        is_type = self.starts_type(first) or not self.is_known(first)
+        if kinds[behind] == "(" and is_type and kinds[first] not in BASE_TYPES:
             closed = self.skip_brackets(behind)
             if closed > 0 and kinds[closed] in NAME_KINDS:
                 return self.instantiation(annotations, first)

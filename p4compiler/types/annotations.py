@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p4compiler.diagnostics import Kind, Note
+from p4compiler.diagnostics import Kind, Note, closest
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.operators import Operators
 
 STRING_ANNOTATIONS = ("name", "deprecated", "noWarn")
+KNOWN_ANNOTATIONS = frozenset(
+    (
+        *(
+            "action_restriction",
+            "alias",
+            "atomic",
+            "brief",
+            "controller_header",
+            "defaultonly",
+            "deprecated",
+            "description",
+        ),
+        *("disable_optimization", "entry_restriction", "field_list", "format", "hidden", "length", "likely", "match"),
+        *("max_group_size", "max_length", "max_member_weight", "name", "noSideEffects", "noWarn", "optional"),
+        *("p4runtime_translation", "p4runtime_translation_mappings", "pkginfo", "platform_property", "priority"),
+        *("proto_id", "pure", "referenced_by", "refers_to", "selector_size_semantics", "synchronous", "tableonly"),
+        *("unlikely", "unsupported"),
+    )
+)
+"""What the specification, p4c and P4Runtime know."""
 
 
 class Annotations(Operators):
@@ -21,6 +41,8 @@ class Annotations(Operators):
                 notes = [Note("the first one is here", earlier.span)]
                 self.error(Kind.DUPLICATE, f"annotation '@{annotation.name}' is given twice", annotation, notes)
             seen.setdefault(annotation.name, annotation)
+            if annotation.name not in KNOWN_ANNOTATIONS and len(annotation.name) > 3:
+                self._misspelt(annotation)
             if annotation.structured:
                 self._structured(annotation)
             elif annotation.name in STRING_ANNOTATIONS:
@@ -29,6 +51,13 @@ class Annotations(Operators):
                 self.error(Kind.INVALID, "'@pkginfo' needs pairs of names and values", annotation)
             elif annotation.name == "match":
                 self._match(annotation)
+
+    def _misspelt(self, annotation: ast.Annotation) -> None:
+        """Annotations may have any name; but one letter off a known one is more likely a mistake."""
+        hint = closest(annotation.name, KNOWN_ANNOTATIONS, farthest=1)
+        if hint is not None:
+            notes = [Note(f"did you mean '@{hint}'?")]
+            self.warning(Kind.UNKNOWN, f"annotation '@{annotation.name}' means nothing here", annotation, notes)
 
     def _structured(self, annotation: ast.Annotation) -> None:
         keys: dict[str, ast.Name] = {}

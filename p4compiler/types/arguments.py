@@ -296,6 +296,7 @@ class Arguments(Uses):
                     f"the argument for {parameter.direction.value} parameter '{name}' has type '{actual}', but must have "
                     f"type '{type_}'",
                     value,
+                    [Note("the parameter is declared here", parameter.span)],
                 )
             return
         if parameter.direction is ast.Direction.IN and isinstance(type_, model.StringType | model.VoidType):
@@ -314,4 +315,6 @@ class Arguments(Uses):
             if not isinstance(declaration, ast.ExternDeclaration):
                 self.type_error(f"a {describe(declaration)} cannot be an argument here", value)
                 return
+        self.because = (Note("the parameter is declared here", parameter.span),)
         self.coerce(value, type_, f"argument for '{name}'")
+        self.because = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Kind, Note, did_you_mean
+from p4compiler.diagnostics import Kind, Note
 from p4compiler.syntax import ast
 from p4compiler.types import constants, model
 from p4compiler.types.checked import Value
@@ -10,6 +10,14 @@ from p4compiler.types.resolve import TypeResolver
 
 
 class Coercion(TypeResolver):
+    """Implicit conversion.
+
+    Attributes:
+        because: notes on where the type that is asked for comes from, while a value is converted to it.
+    """
+
+    because: tuple[Note, ...] = ()
+
     def coerce(self, expression: ast.Expression, target: model.Type, what: str = "value") -> bool:
         """Give the typed expression the type `target`.
 
@@ -63,7 +71,8 @@ class Coercion(TypeResolver):
             return True
         if self.same_block_type(source, target):
             return True
-        self.type_error(f"the {what} has type '{source}', but '{target}' is needed{_hint(source, target)}", expression)
+        message = f"the {what} has type '{source}', but '{target}' is needed{_hint(source, target)}"
+        self.type_error(message, expression, self.because)
         return False
 
     def underlying_number(self, expression: ast.Expression, type_: model.Type) -> model.Type:
@@ -152,7 +161,9 @@ class Coercion(TypeResolver):
         open_ended = bool(elements) and isinstance(elements[-1], ast.DefaultLiteral)
         given = len(elements) - open_ended
         if given > len(wanted) or (given < len(wanted) and not open_ended):
-            self.type_error(f"the list has {given} elements, but there are {len(wanted)} {of}", expression)
+            declared = target.declaration if isinstance(target, model.StructLikeType) else None
+            notes = [Note("declared here", declared.name.span)] if declared is not None else []
+            self.type_error(f"the list has {given} elements, but there are {len(wanted)} {of}", expression, notes)
             return False
         fine = True
         for part, type_ in zip(elements[:given], wanted, strict=False):
@@ -191,10 +202,8 @@ class Coercion(TypeResolver):
         for item in expression.fields:
             field = wanted.pop(item.name.text, None)
             if field is None:
-                names = [f.name for f in self.fields(target)]
-                self.type_error(
-                    f"'{target}' has no field '{item.name.text}'", item.name, did_you_mean(item.name.text, names)
-                )
+                notes = self.field_notes(target, item.name.text)
+                self.type_error(f"'{target}' has no field '{item.name.text}'", item.name, notes)
                 fine = False
                 continue
             fine = self.coerce(item.value, field.type, f"field '{field.name}'") and fine

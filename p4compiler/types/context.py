@@ -150,8 +150,21 @@ class CheckContext:
         notes = [Note("the first one is here", name_of(earlier).span)]
         self.error(Kind.DUPLICATE, f"'{name.text}' is declared twice", name, notes)
 
+    def field_notes(self, struct: model.StructLikeType, name: str) -> list[Note]:
+        """What to say where a type has no field of that name: which one is like it, where the type is declared."""
+        notes = list(did_you_mean(name, [field.name for field in self.fields(struct)]))
+        declaration = struct.declaration
+        return [*notes, Note(f"the {describe(declaration)} is declared here", declaration.name.span)]
+
     def not_found(self, what: str, name: str, span: Span, known: Iterable[str]) -> None:
-        self.diagnostics.error(Kind.NOT_FOUND, f"{what} '{name}' is not declared", span, did_you_mean(name, known))
+        below = next((d for d in self.checked.program.declarations if d.name.text == name), None)
+        if below is not None:
+            notes: tuple[Note, ...] = (
+                Note("it is declared only here, and must be before it is used", below.name.span),
+            )
+        else:
+            notes = did_you_mean(name, known)
+        self.diagnostics.error(Kind.NOT_FOUND, f"{what} '{name}' is not declared", span, notes)
 
     # -- types
 

@@ -78,8 +78,7 @@ class Expressions(Calls):
                 self.constant_of[expression] = expression.name
                 return self.open_enum
         if found is None:
-            known = [n for n in scope.all_names() if not isinstance(scope.find(n), TYPE_DECLARATIONS)]
-            self.not_found("name", expression.name, expression.span, known)
+            self.not_found("name", expression.name, expression.span, scope.all_names())
             return model.UNKNOWN
         declaration = found[0] if isinstance(found, list) else found
         self.checked.declaration_of[expression] = declaration
@@ -146,11 +145,10 @@ class Expressions(Calls):
                     if isinstance(value, dict) and name in value:
                         self.constant_of[expression] = value[name]
                     return field.type
-                names = [f.name for f in self.fields(base)]
                 message = f"'{base}' has no field '{name}'"
                 if name in ("next", "last", "lastIndex"):
                     message = f"'{name}' is only known for header stacks, not for '{base}'"
-                self.type_error(message, expression.member, did_you_mean(name, names))
+                self.type_error(message, expression.member, self.field_notes(base, name))
                 return model.UNKNOWN
             case model.StackType() if name in STACK_MEMBERS:
                 return self._stack_member(expression, base)
@@ -166,7 +164,8 @@ class Expressions(Calls):
                 for f in fields:
                     if f.name == name:
                         return f.type
-        self.type_error(f"type '{base}' has no member '{name}'", expression.member)
+        known = _MEMBERS.get(type(base), ())
+        self.type_error(f"type '{base}' has no member '{name}'", expression.member, did_you_mean(name, known))
         return model.UNKNOWN
 
     selector: ast.Expression | None = None
@@ -332,6 +331,11 @@ class Expressions(Calls):
         types = tuple(self.expression(element) for element in expression.elements)
         return model.TupleType(types)
 
+
+_MEMBERS: dict[type[model.Type], tuple[str, ...]] = {
+    model.ApplyResultType: ("hit", "miss", "action_run"),
+    model.StackType: STACK_MEMBERS,
+}
 
 _CHECKERS: dict[type[ast.Expression], Callable[[Any, Any], model.Type]] = {
     ast.IntegerLiteral: Expressions.integer_literal,

@@ -92,7 +92,23 @@ class Statements(Expressions):
             self._compound(statement, target_type)
             return
         self.expression(value)
-        self.coerce(value, target_type)
+        if self.type_of[value] != target_type:
+            self.because = self._declared_type(target)
+            self.coerce(value, target_type)
+            self.because = ()
+
+    def _declared_type(self, target: ast.Expression) -> tuple[Note, ...]:
+        """Where a variable or field gets its type."""
+        declaration: ast.Declaration | None = None
+        if isinstance(target, ast.Member):
+            base = self.type_of.get(target.base)
+            field = self.field(base, target.member.text) if isinstance(base, model.StructLikeType) else None
+            declaration = field.declaration if field is not None else None
+        elif isinstance(target, ast.PathExpression):
+            declaration = self.checked.declaration_of.get(target)
+        if isinstance(declaration, ast.Field | ast.Variable | ast.Parameter):
+            return (Note(f"'{declaration.name.text}' is declared here", declaration.span),)
+        return ()
 
     def _not_assignable(self, target: ast.Expression) -> None:
         notes = []
@@ -328,6 +344,8 @@ class Statements(Expressions):
             if isinstance(label, ast.DefaultLiteral):
                 self.type_of[label] = type_
                 continue
+            if isinstance(type_, model.UnknownType) and isinstance(label, ast.PathExpression):
+                continue  # perhaps an action's name
             label_type = self.expression(label)
             if isinstance(label_type, model.UnknownType) or isinstance(type_, model.UnknownType):
                 continue

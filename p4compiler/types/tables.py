@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p4compiler.diagnostics import Diagnostics, Kind, Note
+from p4compiler.diagnostics import Diagnostics, Kind, Note, closest
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CallKind, ResolvedCall
@@ -15,6 +15,11 @@ from p4compiler.types.scope import describe
 
 BOOLEAN_PROPERTIES = ("largest_priority_wins",)
 POSITIVE_PROPERTIES = ("size", "priority_delta")
+KNOWN_PROPERTIES = (
+    *("key", "actions", "entries", "default_action", "implementation", "counters", "meters", "support_timeout"),
+    *BOOLEAN_PROPERTIES,
+    *POSITIVE_PROPERTIES,
+)
 
 
 class Tables(Keysets):
@@ -197,6 +202,9 @@ class Tables(Keysets):
         if name == "default_action":
             self._default_action(table, item)
             return
+        if name not in KNOWN_PROPERTIES and (hint := closest(name, KNOWN_PROPERTIES)):
+            notes = [Note(f"did you mean '{hint}'?")]
+            self.warning(Kind.UNKNOWN, f"table property '{name}' means nothing here", item.name, notes)
         type_ = self.expression(item.value)
         if isinstance(type_, model.UnknownType):
             return

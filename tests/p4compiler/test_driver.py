@@ -151,7 +151,7 @@ def test_inlining_without_end_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         (["--maxErrorCount", "many", "a.p4"], "many"),
         (["--Wdisable=unusd", "a.p4"], "did you mean 'unused'"),
         (["--Wdisable=type-error", "a.p4"], "stay errors"),
-        (["--p4runtime-fils", "x", "a.p4"], "did you mean '--p4runtime-files'"),
+        (["--p4runtime-fils", "x", "a.p4"], "did you mean '--p4runtime-file'"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: list[str], words: str) -> None:

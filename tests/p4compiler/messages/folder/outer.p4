@@ -1,0 +1,2 @@
+#include "inner.p4"
+const bit<8> outer = innner;
