@@ -4,13 +4,14 @@ PYTHON  ?=
 VENV    ?= .venv
 TARGET  ?= native
 PORTS   ?= veth
+JOBS    ?= 2
 COMPILER ?= auto
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help setup demo build-p4 test unit lint format types imports ptf golden shell zig bench clean
+.PHONY: fuzz mutate help setup demo build-p4 test unit lint format types imports ptf golden shell zig bench clean
 
 help:  ## List what there is
 	@echo "make TARGET..., where a target is one of:"
@@ -55,6 +56,9 @@ imports: $(VENV)/.ready-test  ## The direction of imports alone
 
 ptf: $(VENV)/.ready-test  ## The pipeline's packet tests: TARGET=native|bmv2 COMPILER=auto|kulvert|p4c PORTS=veth|socket
 	@$(BIN)/python -m ptf_tests.run --target $(TARGET) --compiler $(COMPILER) --ports $(PORTS)
+
+mutate: $(VENV)/.ready-test  ## Break each row of the contract and see that a test notices; a quarter of an hour: JOBS=2
+	@$(BIN)/python -m ptf_tests.mutate --jobs $(JOBS)
 
 golden: $(VENV)/.ready-test  ## Write the golden files anew; review their diff as code
 	@$(BIN)/python -m pytest --update-goldens $(PYTEST_ARGS)

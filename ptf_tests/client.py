@@ -175,6 +175,12 @@ class Client:
         """Write entities that somebody else has encoded, in one batch: P4Runtime's update type and the entity of each."""
         self._write([p4r.Update(type=kind, entity=entity) for kind, entity in updates])  # type: ignore[arg-type]
 
+    def modify_default(self, entry: Entry) -> None:
+        """Change a table's default action; the entry's match does not count."""
+        message = self._table_entry(entry)
+        message.is_default_action = True
+        self._write([self._update(p4r.Update.MODIFY, message)])
+
     def default_params(self, table: str) -> list[bytes]:
         """The parameters of a table's default action, as they are now."""
         entity = p4r.Entity()

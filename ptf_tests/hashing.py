@@ -76,6 +76,26 @@ def twin_by_address(
     return _twin(wanted, set_bits, protocol, near, flow, lambda address: _address_words(address)[2] + key)
 
 
+def affinity_digest(client: str, affinity_id: int) -> int:
+    """What `find_affinity` places a client of a Service port by: 64 bits."""
+    words = [word + key for word, key in zip(_address_words(client), _KEY, strict=False)]
+    port = (affinity_id + _KEY[4]) * _KEY[5]
+    return (_START + words[0] * words[1] + words[2] * words[3] + port) % _MODULUS
+
+
+def affinity_twin(client: str, affinity_id: int, set_bits: int, near: str) -> str:
+    """An IPv6 address with the set and the fingerprint that a client has in the table of session affinity."""
+    free_bits = 29 - set_bits  # below the set and the fingerprint
+    low = affinity_digest(client, affinity_id) >> free_bits << free_bits
+    for address in _addresses_near(near):
+        upper = int(ipaddress.IPv6Address(address)) >> 32 << 32
+        at_zero = affinity_digest(str(ipaddress.IPv6Address(upper)), affinity_id)
+        word = _first_in_range(_address_words(address)[2] + _KEY[2], (low - at_zero) % _MODULUS, 1 << free_bits)
+        if word is not None and word < 1 << 32:
+            return str(ipaddress.IPv6Address(upper | word))
+    raise AssertionError(f"no twin near {near}")
+
+
 def _twin(
     wanted: int,
     set_bits: int,

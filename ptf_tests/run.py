@@ -174,8 +174,12 @@ def _run_bulk(options: argparse.Namespace, tests: Sequence[str], compiler: str, 
         finally:
             process.kill()
             process.wait()
+    told = (folder / "bulk.log").read_text(encoding="utf-8", errors="replace")
+    for line in told.splitlines():
+        if line.startswith("measured: "):
+            console.print(line, markup=False)
     if not ended_well:
-        console.print((folder / "bulk.log").read_text(encoding="utf-8", errors="replace")[-4000:], markup=False)
+        console.print(told[-4000:], markup=False)
     return ended_well
 
 

@@ -20,7 +20,7 @@ from kulvert.targets import Target
 from ptf_tests.bulk.base import BulkTest
 from ptf_tests.memory import memory_node, run_in_memory
 
-_MODULES = ("flows", "spread")
+_MODULES = ("flows", "spread", "hostile", "million")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

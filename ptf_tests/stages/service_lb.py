@@ -7,6 +7,7 @@ from collections import Counter
 from ptf_tests.base import NODE, POD_A, POD_B, POD_C, REMOTE, ROUTER, SERVICE_RANGE, VIP, NodeTest
 from ptf_tests.client import Entry, Lpm
 from ptf_tests.drop_reasons import DropReason
+from ptf_tests.hashing import affinity_twin
 from ptf_tests.packets import FAMILIES, Family, Host, Protocol, Side, address_number, prefix_length
 
 _FLOWS = 60
@@ -51,6 +52,34 @@ class SpreadOverThreeEndpoints(ServiceTest):
                 shares = Counter(self.endpoint_of(POD_A, vip, protocol, endpoints, family).name for _ in range(_FLOWS))
                 self.assertEqual(set(shares), {host.name for host in endpoints}, f"{protocol}{family}: {shares}")
                 self.assertGreater(min(shares.values()), _FLOWS // 10, f"{protocol}{family}: {shares}")
+
+
+class AffinityOfCollidingClients(ServiceTest):
+    """Two clients whose addresses have one place in the table of session affinity do not have one another's endpoint."""
+
+    def runTest(self) -> None:
+        endpoints = {POD_B: 8080, POD_C: 8080}
+        vip, set_id = Side(VIP[6], 80), 1
+        sides = [Side(host.ipv6, port) for host, port in endpoints.items()]
+        self.add_service(vip.address, 80, "tcp", sides, set_id, affinity_id=7, affinity_seconds=600)
+        for member in (1000, 1001):
+            match = {"set_id": set_id, "endpoint_id": member}
+            self.client.insert(Entry("affinity_endpoint_table", match, "endpoint_is_usable"))
+        pairs = []
+        for number in range(10):
+            client = f"2001:db8:7::{number + 1:x}"
+            twin = affinity_twin(client, 7, self.target.affinity.set_bits, f"2001:db8:{8 + number:x}::")
+            reached = [self._reached(client, vip, 40000 + number), self._reached(twin, vip, 41000 + number)]
+            self.assertEqual(self._reached(twin, vip, 50000 + number), reached[1], "the later of them stays")
+            pairs.append(reached)
+        self.assertTrue(any(one != other for one, other in pairs), pairs)
+
+    def _reached(self, client: str, vip: Side, port: int) -> int:
+        """The port that a connection of a client outside comes out on."""
+        self.send(ROUTER.port, self.sent_by(ROUTER, Side(client, port), vip, "tcp"))
+        got = self.receive()
+        assert got is not None, self._drops_text()
+        return got[0]
 
 
 class WeightsAreShares(ServiceTest):

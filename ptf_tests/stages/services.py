@@ -506,6 +506,46 @@ class StaleUdpOnDeletion(ContractTest):
             self.reach(POD_A, balancer, [POD_C], masqueraded=True, protocol="udp", src=other)
 
 
+class StaleUdpOfAnEndpointThatServesNoMore(ContractTest):
+    """A UDP flow stays with an endpoint that terminates and still serves, and leaves one that does not; a late answer is dropped."""
+
+    def runTest(self) -> None:
+        leaving = {"ready": False, "serving": True, "terminating": True}
+        for family in FAMILIES:
+            vip, src = Side(VIP[family], 80), Side(POD_A.address(family), self.new_port())
+            self.serve([POD_B], protocol="udp")
+            self.reach(POD_A, vip, [POD_B], masqueraded=False, protocol="udp", src=src)
+            self.set_endpoints([(POD_B, leaving), POD_C], protocol="udp")
+            self.reach(POD_A, vip, [POD_B], masqueraded=False, protocol="udp", src=src)
+            self.set_endpoints([(POD_B, leaving | {"serving": False}), POD_C], protocol="udp")
+            late = self.sent_by(POD_B, Side(POD_B.address(family), TARGET_PORT), src, "udp")
+            self.drop(POD_B.port, late, DropReason.STALE_CONNECTION)
+            self.reach(POD_A, vip, [POD_C], masqueraded=False, protocol="udp", src=src)
+
+
+class TcpOutlivesItsEndpoint(ContractTest):
+    """TCP and SCTP connections go on when their endpoint has left the Service, and when the Service has gone."""
+
+    def runTest(self) -> None:
+        for protocol in ("tcp", "sctp"):
+            for family in FAMILIES:
+                vip, src = Side(VIP[family], 80), Side(POD_A.address(family), self.new_port())
+                self.serve([POD_B], protocol=protocol)
+                self.reach(POD_A, vip, [POD_B], masqueraded=False, protocol=protocol, src=src)
+                self.set_endpoints([POD_C], protocol=protocol)
+                self.goes_on(src, vip, protocol)
+                self.cluster.remove(service(list(VIP.values()), []))
+                self.goes_on(src, vip, protocol)
+
+    def goes_on(self, src: Side, vip: Side, protocol: Protocol) -> None:
+        """Data in both directions."""
+        own = Side(POD_B.ipv6 if ":" in vip.address else POD_B.ipv4, TARGET_PORT)
+        sent = self.sent_by(POD_A, src, vip, protocol, flags="PA")
+        self.pass_through(POD_A.port, sent, POD_B.port, self.delivered_to(POD_B, src, own, protocol, flags="PA"))
+        sent = self.sent_by(POD_B, own, src, protocol, flags="PA")
+        self.pass_through(POD_B.port, sent, POD_A.port, self.delivered_to(POD_A, vip, src, protocol, flags="PA"))
+
+
 class HeadlessAndExternalNameHaveNoEntries(ContractTest):
     """Neither headless Services nor ExternalName ones are anywhere, and the addresses of ranges are dropped."""
 

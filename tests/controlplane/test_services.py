@@ -144,6 +144,28 @@ def test_live_endpoints_are_the_serving_ones_and_only_where_a_connection_has_no_
     assert len(entries_of(derivation.ledger, "live_endpoint_table")) == 2
 
 
+@pytest.mark.parametrize(
+    ("spec", "seconds", "problems"),
+    [
+        ({}, 0, 0),
+        ({"sessionAffinity": "None"}, 0, 0),
+        ({"sessionAffinity": "ClientIP"}, 10800, 0),
+        ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 86400}}}, 86400, 0),
+        ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 86401}}}, 10800, 1),
+        ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}, 10800, 1),
+        ({"sessionAffinity": "Cookie"}, 0, 1),
+    ],
+)
+def test_how_long_a_client_stays_with_its_endpoint(spec: dict[str, Any], seconds: int, problems: int) -> None:
+    service = service_value()
+    service["spec"] |= spec
+    derivation = derive([service, slice_value(endpoints=["10.1.0.1"])])
+    (entry,) = entries_of(derivation.ledger, "service_frontend_table")
+    assert isinstance(entry.action, ActionCall)
+    assert {param.name: param.value for param in entry.action.params}["affinity_seconds"] == seconds
+    assert len(derivation.problems) == problems
+
+
 def test_families_are_independent() -> None:
     derivation = derive([service_value(ips=["10.96.0.10", "fd00::10"]), slice_value()])
     assert frontends(derivation) == {("10.96.0.10", 6, 80): "set_service", ("fd00::10", 6, 80): "reject_service"}

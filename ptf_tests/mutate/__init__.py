@@ -1,0 +1,1 @@
+"""Is every row of the contract tested? Small mutations of the sources, each of which a test must notice. `python -m ptf_tests.mutate` makes them."""
