@@ -129,6 +129,7 @@ class _Compilation:
         program = lower_program(checked, options.file, diagnostics)
         if program is None or not all(error.kind is Kind.UNSUPPORTED_ON_TARGET for error in diagnostics.errors):
             raise _Stopped
+        del tree, checked  # what is done with makes room for what comes
         # The control plane's view does not depend on what the target can do.
         self._write_p4info(program)
         if diagnostics.has_errors:
@@ -137,7 +138,16 @@ class _Compilation:
             from p4compiler.passes.pipeline import run_passes
 
             lowered = run_passes(program, self._dump)
-        self._write_json(lowered)
+            del program
+        with self._in("writing the BMv2 JSON"):
+            from p4compiler.backends.bmv2.generate import generate_document
+
+            document = generate_document(lowered, diagnostics, options.emit_externs)
+            del lowered
+        if diagnostics.has_errors:
+            raise _Stopped
+        if options.output is not None:
+            _write(options.output, document.serialize().encode())
 
     def _preprocess(self) -> None:
         with self._in("preprocessing"):
@@ -186,16 +196,6 @@ class _Compilation:
             _write(path, encode(P4Info(None), format_))
         for path, format_ in entries:
             _write(path, encode(WriteRequest(), format_))
-
-    def _write_json(self, program: Program) -> None:
-        with self._in("writing the BMv2 JSON"):
-            from p4compiler.backends.bmv2.generate import generate_document
-
-            document = generate_document(program, self._diagnostics, self._options.emit_externs)
-        if self._diagnostics.has_errors:
-            raise _Stopped
-        if self._options.output is not None:
-            _write(self._options.output, document.serialize().encode())
 
 
 _SUFFIXES = {".txtpb": "text", ".txt": "text", ".json": "json", ".bin": "binary"}

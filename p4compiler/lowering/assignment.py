@@ -243,7 +243,7 @@ class AssignmentLowering(PlaceLowering):
 
 
 def _reads(value: v.Value, target: v.Value) -> bool:
-    return v.Footprint(value).overlaps(v.Footprint(target))
+    return v.footprint_of(value).overlaps(v.footprint_of(target))
 
 
 def _same_header(left: ex.HeaderReference, right: ex.HeaderReference) -> bool:

@@ -192,7 +192,7 @@ class CallLowering(ExpressionLowering):
 
     def action_parent(self, action: ast.Action) -> Scope | None:
         """The scope of the control that declares the action; None at the top level."""
-        if self.control is not None and action in self.control.declaration.locals:
+        if self.control is not None and action in self.control.own_actions:
             return self.control.scope
         return None
 
@@ -293,7 +293,9 @@ class CallLowering(ExpressionLowering):
 
     def _shareable(self, parameters: Sequence[ast.Parameter], values: Sequence[v.Value | None]) -> list[bool]:
         """Which arguments the callee can work on in place: those that overlap with none that is written."""
-        prints = [None if value is None else v.Footprint(value) for value in values]
+        if len(values) == 1 or all(parameter.direction in _IN for parameter in parameters):
+            return [value is not None and not isinstance(value, v.SliceTarget) for value in values]
+        prints = [None if value is None else v.footprint_of(value) for value in values]
         result = []
         for index, (parameter, value, own) in enumerate(zip(parameters, values, prints, strict=True)):
             if own is None or isinstance(value, v.SliceTarget):
@@ -384,6 +386,8 @@ def _is_settled(value: v.Value) -> bool:
 
 
 def _has_dynamic_index(value: v.Value) -> bool:
+    if isinstance(value, v.Structure) and value.is_stored:
+        return False
     for leaf in v.leaves(value):
         match leaf:
             case ex.StackElement() | ex.NextElement() | ex.LastElement():

@@ -102,7 +102,7 @@ class ControlLowering(TableLowering):
             scope.types.update(zip(target.type_parameters, arguments, strict=False))
             self.bind(call.parameters, call.parameter_types, call.arguments, scope, share=True, span=span)
             if isinstance(target, ast.Control):
-                return ControlInstance(name, target, scope)
+                return ControlInstance(name, target, scope, _own_actions(target))
             return ParserInstance(name, target, scope)
         extern = target if isinstance(target, ast.ExternDeclaration) else call.owner
         if extern is None:
@@ -228,7 +228,7 @@ class ControlLowering(TableLowering):
             objects[statement] = instance
             self.apply_parser(v.InstanceValue(instance), call, statement.span)
             return
-        instance = instance or ControlInstance(name, target, scope)
+        instance = instance or ControlInstance(name, target, scope, _own_actions(target))
         objects[statement] = instance
         assert isinstance(instance, ControlInstance)
         self._apply(instance, call, statement.span)
@@ -309,6 +309,10 @@ class ControlLowering(TableLowering):
                 results.append(CopyOut(value, result, span))
         put_back = [CopyOut(bound, aside, span) for (_, bound, _), aside in zip(changed, asides, strict=True)]
         return kept + put_back + results
+
+
+def _own_actions(declaration: ast.Control) -> frozenset[ast.Action]:
+    return frozenset(local for local in declaration.locals if isinstance(local, ast.Action))
 
 
 def _same_storage(left: v.Value, right: v.Value) -> bool:

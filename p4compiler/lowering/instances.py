@@ -59,6 +59,8 @@ class ControlInstance(Instance):
 
     declaration: ast.Control
     scope: Scope
+    own_actions: frozenset[ast.Action]
+    """Those that its declaration declares."""
     is_elaborated: bool = False
     is_declared: bool = False
     tables: dict[ast.Table, TableInstance] = field(default_factory=dict)

@@ -120,7 +120,7 @@ class StorageBuilder:
         else:
             for member, member_type in self._types.members(type_):
                 fields[member] = self.make(member_type, f"{name}.{member}", span, field_lists)
-        return Structure(type_, fields)
+        return Structure(type_, fields, is_stored=True)
 
     def _header(self, type_: model.HeaderType, name: str, span: Span) -> Header:
         return Header(span, name, self._types.header_layout(type_))

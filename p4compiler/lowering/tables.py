@@ -46,7 +46,7 @@ class TableLowering(StatementLowering):
     ) -> ob.Action:
         """The IR's action for a declaration; one with arguments bound in the table's list belongs to that table."""
         control = instance.control
-        local = declaration in control.declaration.locals
+        local = declaration in control.own_actions
         known = control.actions if local else self.session.global_actions
         if not bound and declaration in known:
             return known[declaration]
@@ -125,7 +125,7 @@ class TableLowering(StatementLowering):
         control = self.control
         if control is None or self.action_depth:
             return
-        local = action in control.declaration.locals
+        local = action in control.own_actions
         name = child_name(control.name, external_name(action)) if local else external_name(action).removeprefix(".")
         if action not in control.called:
             hidden = has_annotation(action, "hidden")

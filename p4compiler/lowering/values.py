@@ -7,7 +7,7 @@ structure of places.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p4compiler.ir import expressions as ex
@@ -31,10 +31,16 @@ class Scalar(Value):
 
 @dataclass(slots=True)
 class Structure(Value):
-    """A struct or tuple; the fields of a tuple are named `0`, `1`, …"""
+    """A struct or tuple; the fields of a tuple are named `0`, `1`, …
+
+    `is_stored`: storage made as a whole, all of it variables and headers with a name.
+    """
 
     type: model.Type
     fields: dict[str, Value]
+    is_stored: bool = False
+    footprint: Footprint | None = field(default=None, compare=False, repr=False)
+    """Of what is stored, kept when it was asked for."""
 
 
 @dataclass(slots=True)
@@ -126,8 +132,8 @@ def is_place(value: Value) -> bool:
     match value:
         case Scalar(expression=expression):
             return isinstance(expression, ex.VariableValue | ex.FieldValue)
-        case Structure(fields=fields):
-            return all(is_place(field) for field in fields.values())
+        case Structure(fields=fields, is_stored=is_stored):
+            return is_stored or all(is_place(part) for part in fields.values())
         case HeaderPlace() | UnionPlace() | StackPlace() | SliceTarget():
             return True
     return False
@@ -166,6 +172,15 @@ def leaves(value: Value) -> Iterator[ex.Expression | ex.HeaderReference | Header
             yield stack
         case SliceTarget(base=base):
             yield from leaves(base)
+
+
+def footprint_of(value: Value) -> Footprint:
+    """The footprint of a value; that of a stored structure is made once."""
+    if not isinstance(value, Structure) or not value.is_stored:
+        return Footprint(value)
+    if value.footprint is None:
+        value.footprint = Footprint(value)
+    return value.footprint
 
 
 class Footprint:

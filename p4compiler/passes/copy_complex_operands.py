@@ -35,6 +35,8 @@ class _Copy(Rewrite):
     def __init__(self, program: Program) -> None:
         self.variables: list[Variable] = []
         self._used = {variable.name for variable in program.storage.variables}
+        self._numbers: dict[str, int] = {}
+        """For each name that was taken, the number to try next."""
         self._keys: dict[ob.Table, list[tuple[ex.VariableValue, ex.Expression]]] = {}
         self._in_parser = False
         for table in program.objects.tables:
@@ -47,10 +49,11 @@ class _Copy(Rewrite):
     # -- variables
 
     def _variable(self, hint: str, expression: ex.Expression) -> ex.VariableValue:
-        name, number = hint, 0
+        name = hint
         while name in self._used:
+            number = self._numbers.get(hint, 0)
+            self._numbers[hint] = number + 1
             name = f"{hint}_{number}"
-            number += 1
         self._used.add(name)
         variable = Variable(expression.span, name, expression.type)
         self.variables.append(variable)

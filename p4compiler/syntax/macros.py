@@ -11,10 +11,10 @@ from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.source import SourceFile, Span
 from p4compiler.syntax.tokens import split
 
-MAX_TOKENS = 400_000
+MAX_TOKENS = 1_000_000
 """A program (or one macro's expansion) with more tokens than this is refused: the next step would take minutes."""
 
-MAX_WORK = 5 * MAX_TOKENS
+MAX_WORK = 2 * MAX_TOKENS
 """Tokens that are made or looked at in all expansions of one run, those of intermediate steps too."""
 
 MAX_DEPTH = 200

@@ -10,9 +10,12 @@ from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.aliases import clashing_argument
 from p4compiler.types.checked import CallKind, ResolvedCall
-from p4compiler.types.inference import is_optional
+from p4compiler.types.overloads import Overloads, TooManyOverloadsError, is_optional
 from p4compiler.types.scope import describe
 from p4compiler.types.uses import OUTPUTS, Uses
+
+MAX_NOTES = 8
+"""How many of the overloads a message shows."""
 
 
 @dataclass(slots=True)
@@ -40,40 +43,31 @@ class Arguments(Uses):
     # -- overloads
 
     def choose(
-        self,
-        name: str,
-        candidates: Sequence[ast.FunctionPrototype],
-        arguments: Sequence[ast.Argument],
-        at: ast.Node,
-    ) -> int | None:
-        """The index of the overload that takes these arguments, by their number and names; None (and an error) if none."""
-        if len(candidates) == 1:
-            return 0
-        fitting = [i for i, prototype in enumerate(candidates) if self._accepts(prototype.parameters, arguments)]
+        self, name: str, candidates: Overloads, arguments: Sequence[ast.Argument], at: ast.Node
+    ) -> ast.Declaration | None:
+        """The overload that takes these arguments, by their number and names; None (and an error) if none."""
+        declarations = candidates.declarations
+        if len(declarations) == 1:
+            return declarations[0]
+        try:
+            fitting = candidates.fitting(arguments)
+        except TooManyOverloadsError:
+            self.error(Kind.OVERLIMIT, f"'{name}' has too many overloads with optional parameters", at)
+            return None
         if not fitting:
-            notes = [Note("candidate", prototype.span) for prototype in candidates]
-            self.type_error(f"no '{name}' takes these {len(arguments)} argument(s)", at, notes)
+            self.type_error(f"no '{name}' takes these {len(arguments)} argument(s)", at, _shown(declarations))
             return None
         if len(fitting) > 1:
-            exact = [i for i in fitting if len(candidates[i].parameters) == len(arguments)]
+            # Nothing may call itself, so that in its own body its name means another.
+            fitting = [i for i in fitting if declarations[i] not in self.open_declarations] or fitting
+        if len(fitting) > 1:
+            exact = [i for i in fitting if len(candidates.prototypes[i].parameters) == len(arguments)]
             if len(exact) == 1:
-                return exact[0]
-            notes = [Note("candidate", candidates[i].span) for i in fitting]
+                return declarations[exact[0]]
+            notes = _shown([declarations[i] for i in fitting])
             self.error(Kind.DUPLICATE, f"several '{name}' take these arguments", at, notes)
             return None
-        return fitting[0]
-
-    def _accepts(self, parameters: Sequence[ast.Parameter], arguments: Sequence[ast.Argument]) -> bool:
-        if len(arguments) > len(parameters):
-            return False
-        names = {p.name.text for p in parameters}
-        given: set[str] = set()
-        for index, argument in enumerate(arguments):
-            name = argument.name.text if argument.name is not None else parameters[index].name.text
-            if name not in names:
-                return False
-            given.add(name)
-        return all(p.name.text in given or is_optional(p) for p in parameters)
+        return declarations[fitting[0]]
 
     # -- arguments
 
@@ -318,3 +312,8 @@ class Arguments(Uses):
         self.because = (Note("the parameter is declared here", parameter.span),)
         self.coerce(value, type_, f"argument for '{name}'")
         self.because = ()
+
+
+def _shown(candidates: Sequence[ast.Declaration]) -> list[Note]:
+    """The first few of them."""
+    return [Note("candidate", candidate.span) for candidate in candidates[:MAX_NOTES]]

@@ -11,7 +11,8 @@ from p4compiler.types.arguments import Callee
 from p4compiler.types.builtin_methods import SIZE_METHODS, BuiltInMethods, methods_of
 from p4compiler.types.checked import CallKind, ResolvedCall
 from p4compiler.types.context import Place
-from p4compiler.types.scope import FUNCTIONS, TYPE_DECLARATIONS, describe
+from p4compiler.types.overloads import Overloads
+from p4compiler.types.scope import FUNCTIONS, TYPE_DECLARATIONS, describe, first_of
 
 
 class Calls(BuiltInMethods):
@@ -52,8 +53,7 @@ class Calls(BuiltInMethods):
             self.not_found("function or action", path.name, path.span, known)
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
-        candidates = found if isinstance(found, list) else [found]
-        first = candidates[0]
+        first = first_of(found)
         if isinstance(first, ast.Action):
             return self._call_action(expression, path, first)
         if not isinstance(first, FUNCTIONS):
@@ -62,15 +62,12 @@ class Calls(BuiltInMethods):
             self.type_error(f"'{path.name}' is a {describe(first)} and cannot be called{hint}", path, notes)
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
-        prototypes = []
-        for candidate in candidates:
-            assert isinstance(candidate, FUNCTIONS)
-            prototypes.append(candidate.prototype)
-        index = self.choose(path.name, prototypes, expression.arguments, path)
-        if index is None:
+        chosen: ast.Declaration | None = first
+        if isinstance(found, Overloads):
+            chosen = self.choose(path.name, found, expression.arguments, path)
+        if chosen is None:
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
-        chosen = candidates[index]
         assert isinstance(chosen, FUNCTIONS)
         self.refuse_recursion(chosen, path)
         self.checked.declaration_of[path] = chosen
@@ -208,8 +205,8 @@ class Calls(BuiltInMethods):
         self, expression: ast.Call, member: ast.Member, base: model.ObjectType, extern: ast.ExternDeclaration
     ) -> model.Type:
         name = member.member.text
-        methods = [method for method in extern.methods if method.name.text == name]
-        if not methods:
+        methods = self.methods_of[extern].get(name)
+        if methods is None:
             self.type_error(
                 f"extern '{extern.name.text}' has no method '{name}'",
                 member.member,
@@ -217,11 +214,11 @@ class Calls(BuiltInMethods):
             )
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
-        index = self.choose(name, methods, expression.arguments, member)
-        if index is None:
+        chosen = self.choose(name, methods, expression.arguments, member)
+        if chosen is None:
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
-        chosen = methods[index]
+        assert isinstance(chosen, ast.FunctionPrototype)
         self.warn_if_deprecated(chosen, member)
         bindings = dict(zip(extern.type_parameters, base.arguments, strict=False))
         callee = self.prototype_callee(CallKind.EXTERN_METHOD, chosen, chosen, extern, bindings)
@@ -358,11 +355,12 @@ class Calls(BuiltInMethods):
                 if not declaration.constructors:
                     self.type_error(f"extern '{base}' has no constructor", at)
                     return base
-                index = self.choose(declaration.name.text, declaration.constructors, arguments, at)
-                if index is None:
+                chosen = self.choose(declaration.name.text, self.constructors_of[declaration], arguments, at)
+                if chosen is None:
                     return model.UNKNOWN
-                target = declaration.constructors[index]
-                parameters = declaration.constructors[index].parameters
+                assert isinstance(chosen, ast.FunctionPrototype)
+                target = chosen
+                parameters = chosen.parameters
                 type_parameters = declaration.type_parameters
             case ast.Parser() | ast.Control():
                 parameters = declaration.constructor_parameters

@@ -10,7 +10,8 @@ from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram, Value
-from p4compiler.types.scope import FUNCTIONS, Scope, a_or_an, describe
+from p4compiler.types.overloads import Overloads
+from p4compiler.types.scope import FUNCTIONS, Scope, a_or_an, describe, first_of
 from p4compiler.types.sizes import MAX_PARTS, TypeSizes
 
 
@@ -57,6 +58,8 @@ class CheckContext:
         self.error_members: dict[str, ast.Name] = {}
         self.match_kind_members: dict[str, ast.Name] = {}
         self.enum_members: dict[ast.EnumDeclaration, dict[str, ast.EnumMember]] = {}
+        self.methods_of: dict[ast.ExternDeclaration, dict[str, Overloads]] = {}
+        self.constructors_of: dict[ast.ExternDeclaration, Overloads] = {}
         self._field_index: dict[model.StructLikeType, dict[str, model.FieldType]] = {}
         self.used: set[ast.Declaration] = set()
         self.open_declarations: list[ast.Declaration] = []
@@ -107,17 +110,17 @@ class CheckContext:
             if self.scope.outer is not None and not (self.is_prototype and isinstance(declaration, ast.Parameter)):
                 self.warn_of_shadowing(declaration)
             return
-        if isinstance(declaration, FUNCTIONS):
-            overloads = earlier if isinstance(earlier, list) else [earlier]
-            if all(isinstance(other, FUNCTIONS) for other in overloads):
-                for other in overloads:
-                    assert isinstance(other, FUNCTIONS)
-                    if same_signature(declaration.prototype, other.prototype):
-                        self.duplicate(declaration, other)
-                        return
-                names[name] = [*overloads, declaration]
-                return
-        self.duplicate(declaration, earlier[0] if isinstance(earlier, list) else earlier)
+        if isinstance(declaration, FUNCTIONS) and isinstance(earlier, (Overloads, *FUNCTIONS)):
+            if isinstance(earlier, Overloads):
+                overloads = earlier
+            else:
+                overloads = names[name] = Overloads()
+                overloads.add(earlier, earlier.prototype)
+            same = overloads.add(declaration, declaration.prototype)
+            if same is not None:
+                self.duplicate(declaration, same)
+            return
+        self.duplicate(declaration, first_of(earlier))
 
     def warn_of_shadowing(self, declaration: ast.Declaration) -> None:
         outer = self.scope.outer.find(declaration.name.text) if self.scope.outer else None
@@ -131,8 +134,7 @@ class CheckContext:
                 [Note("the parameter", outer.name.span)],
             )
         elif outer is not None:
-            if isinstance(outer, list):
-                outer = outer[0]
+            outer = first_of(outer)
             if isinstance(outer, _OVERLOADABLE) and isinstance(declaration, _OVERLOADING):
                 return
             self.diagnostics.warning(
@@ -211,11 +213,6 @@ class CheckContext:
     def constant(self, expression: ast.Expression) -> Value | None:
         """The compile-time value of a typed expression, or None."""
         return self.constant_of.get(expression)
-
-
-def same_signature(left: ast.FunctionPrototype, right: ast.FunctionPrototype) -> bool:
-    """No call could tell the two apart: P4 overloads by the number and the names of the parameters only."""
-    return [p.name.text for p in left.parameters] == [p.name.text for p in right.parameters]
 
 
 _OVERLOADABLE = (*FUNCTIONS, ast.ExternDeclaration)

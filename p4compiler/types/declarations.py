@@ -10,10 +10,10 @@ from p4compiler.syntax import ast
 from p4compiler.types import constants, model
 from p4compiler.types.context import Place
 from p4compiler.types.control_plane_names import check_control_plane_names
-from p4compiler.types.inference import is_optional
+from p4compiler.types.overloads import Overloads, is_optional
 from p4compiler.types.parsers import Parsers
 from p4compiler.types.resolve import STRUCT_LIKE, field_problem
-from p4compiler.types.scope import TYPE_DECLARATIONS, Scope, a_or_an, describe
+from p4compiler.types.scope import TYPE_DECLARATIONS, Scope, a_or_an, describe, first_of
 
 
 class Declarations(Parsers):
@@ -27,7 +27,7 @@ class Declarations(Parsers):
             self.error(Kind.INVALID, "'main' must be an instance of a package", main.name)
         no_action = self.top.names.get("NoAction")
         if no_action is not None and not (isinstance(no_action, ast.Action) and not no_action.parameters):
-            first = no_action[0] if isinstance(no_action, list) else no_action
+            first = first_of(no_action)
             self.error(
                 Kind.UNSUPPORTED_ON_TARGET, "'NoAction' must be an action without parameters, as in core.p4", first.name
             )
@@ -309,19 +309,20 @@ class Declarations(Parsers):
             self.scope = Scope(scope)
             self.prototype(method, "method")
             self.scope = scope
-        self._overloads(declaration.constructors)
-        self._overloads(declaration.methods)
+        constructors = self.constructors_of[declaration] = Overloads()
+        methods = self.methods_of[declaration] = {}
+        for constructor in declaration.constructors:
+            self._overload(constructor, constructors)
+        for method in declaration.methods:
+            self._overload(method, methods.setdefault(method.name.text, Overloads()))
         assert scope.outer is not None
         self.scope = scope.outer
 
-    def _overloads(self, prototypes: Sequence[ast.FunctionPrototype]) -> None:
+    def _overload(self, prototype: ast.FunctionPrototype, overloads: Overloads) -> None:
         """No two of one name may take the same parameters."""
-        seen: dict[tuple[str, ...], ast.FunctionPrototype] = {}
-        for prototype in prototypes:
-            key = (prototype.name.text, *(p.name.text for p in prototype.parameters))
-            if key in seen:
-                self.duplicate(prototype, seen[key])
-            seen.setdefault(key, prototype)
+        earlier = overloads.add(prototype, prototype)
+        if earlier is not None:
+            self.duplicate(prototype, earlier)
 
     def block_type(
         self, declaration: ast.ParserTypeDeclaration | ast.ControlTypeDeclaration | ast.PackageTypeDeclaration

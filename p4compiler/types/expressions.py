@@ -12,7 +12,7 @@ from p4compiler.types.calls import Calls
 from p4compiler.types.checked import Value
 from p4compiler.types.context import Place
 from p4compiler.types.resolve import MAX_WIDTH
-from p4compiler.types.scope import FUNCTIONS, TYPE_DECLARATIONS, describe
+from p4compiler.types.scope import FUNCTIONS, TYPE_DECLARATIONS, describe, first_of
 
 STACK_MEMBERS = ("next", "last", "lastIndex", "size")
 
@@ -80,7 +80,7 @@ class Expressions(Calls):
         if found is None:
             self.not_found("name", expression.name, expression.span, scope.all_names())
             return model.UNKNOWN
-        declaration = found[0] if isinstance(found, list) else found
+        declaration = first_of(found)
         self.checked.declaration_of[expression] = declaration
         self.used.add(declaration)
         if isinstance(declaration, ast.Table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.annotations import Annotations
+from p4compiler.types.overloads import is_optional
 
 BLOCKS = (ast.Parser, ast.Control, ast.ParserTypeDeclaration, ast.ControlTypeDeclaration, ast.PackageTypeDeclaration)
 
@@ -131,8 +132,3 @@ class Inference(Annotations):
             and isinstance(target, model.ObjectType)
             and self._unify_objects(target, source, {}, set())
         )
-
-
-def is_optional(parameter: ast.Parameter) -> bool:
-    """An argument for it may be left out."""
-    return parameter.default is not None or any(a.name == "optional" for a in parameter.annotations)

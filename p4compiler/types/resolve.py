@@ -6,7 +6,7 @@ from p4compiler.diagnostics import Kind, Note
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.context import CheckContext
-from p4compiler.types.scope import TYPE_DECLARATIONS, describe
+from p4compiler.types.scope import TYPE_DECLARATIONS, describe, first_of
 
 MAX_WIDTH = 2048
 """The widest bit, int or varbit type, as in p4c."""
@@ -148,8 +148,7 @@ class TypeResolver(CheckContext):
             self.not_found("type", reference.name, reference.span, self._type_names())
             return model.UNKNOWN
         if not isinstance(declaration, TYPE_DECLARATIONS):
-            first = declaration[0] if isinstance(declaration, list) else declaration
-            assert isinstance(first, ast.Declaration)
+            first = first_of(declaration)
             notes = [Note("declared here", first.name.span)]
             self.type_error(f"'{reference.name}' is a {describe(first)}, not a type", reference, notes)
             return model.UNKNOWN

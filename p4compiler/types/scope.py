@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from p4compiler.syntax import ast
-
-Overloads = list[ast.Declaration]
+from p4compiler.types.overloads import Overloads
 
 
 class Scope:
     """The names declared in one block; `outer` is the enclosing one.
 
-    Functions of one name but different parameters may stand in one scope: `names` then holds a list.
+    Functions of one name but different parameters may stand in one scope: `names` then holds them all.
     """
 
     __slots__ = ("names", "outer")
@@ -65,6 +64,11 @@ TYPE_DECLARATIONS = (
 """Declarations whose name is a type."""
 
 FUNCTIONS = (ast.Function, ast.ExternFunction)
+
+
+def first_of(found: ast.Declaration | Overloads) -> ast.Declaration:
+    """What a name means, of several functions the first."""
+    return found.declarations[0] if isinstance(found, Overloads) else found
 
 
 def describe(declaration: ast.Declaration) -> str:

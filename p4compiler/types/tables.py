@@ -11,7 +11,7 @@ from p4compiler.types.checked import CallKind, ResolvedCall
 from p4compiler.types.context import Place
 from p4compiler.types.entry_warnings import warn_of_covered_entries, warn_of_masked_bits, warn_of_priorities
 from p4compiler.types.keysets import Keysets
-from p4compiler.types.scope import describe
+from p4compiler.types.scope import describe, first_of
 
 BOOLEAN_PROPERTIES = ("largest_priority_wins",)
 POSITIVE_PROPERTIES = ("size", "priority_delta")
@@ -92,7 +92,7 @@ class Tables(Keysets):
             self.not_found("action", path.name, path.span, known)
             return None
         if not isinstance(found, ast.Action):
-            first = found[0] if isinstance(found, list) else found
+            first = first_of(found)
             notes = [Note("declared here", first.name.span)]
             self.type_error(f"'{path.name}' is a {describe(first)}, not an action", path, notes)
             return None

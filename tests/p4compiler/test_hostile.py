@@ -90,6 +90,13 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "ranges": (v1model(parser=RANGES), "overlimit"),
     "comment without end": (v1model() + "/* " + "x" * 3_000_000, "syntax-error"),
     "text": ("const bit<8> a = 1; " * 500_000, "overlimit"),
+    "overloads": (
+        v1model(
+            "apply { " + "m.x = f(a7 = m.x);" * 5_000 + " }",
+            "".join(f"bit<8> f(in bit<8> a{i}, in bit<8> b = 1) {{ return a{i}; }}" for i in range(3_000)),
+        ),
+        "overlimit",
+    ),
     "directives": ("#foo\n" * 1_000_000, "preprocessor"),
     "zeros": (b"\0" * 1_000_000, "io"),
     "not UTF-8": (v1model().encode() + b"\xff\xfe \xc3\x28", "syntax-error"),

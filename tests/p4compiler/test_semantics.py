@@ -158,6 +158,17 @@ CASES: dict[str, Case] = {
         (1, 2, 0, 0, 0, 0),
         (11, 12, 0, 0, 0, 0),
     ),
+    "overloads_by_number_and_names": (
+        """
+        bit<8> f(in bit<8> a) { return a + 1; }
+        bit<8> f(in bit<8> b) { return f(b) + 10; }
+        bit<8> f(in bit<8> x, in bit<8> y) { return x - y; }
+        bit<8> f(in bit<8> p, in bit<8> q, in bit<8> r = 100) { return r; }
+        """,
+        "apply { hdr.h.a = f(a = 1); hdr.h.b = f(b = 1); hdr.g.a = f(y = 1, x = 9); hdr.g.b = f(q = 1, p = 9); }",
+        (0, 0, 0, 0, 0, 0),
+        (2, 12, 0, 8, 100, 0),
+    ),
     "an_index_too_narrow_for_its_stack": (
         "",
         """apply {

@@ -433,12 +433,13 @@ class Document(Item):
         """The JSON text: an object of the document on a line, so that it can be read and compared."""
         encode = json.JSONEncoder(separators=(", ", " : ")).encode
         sections = []
-        for key, value in self.json().items():
+        for key in _keys(type(self)):
+            value = getattr(self, key)
             if isinstance(value, list) and value:
-                body = ",\n    ".join(map(encode, value))
+                body = ",\n    ".join(encode(_encode(item)) for item in value)
                 sections.append(f"  {encode(key)} : [\n    {body}\n  ]")
             else:
-                sections.append(f"  {encode(key)} : {encode(value)}")
+                sections.append(f"  {encode(key)} : {encode(_encode(value))}")
         meta = {"version": list(FORMAT_VERSION), "compiler": "kulvert"}
         sections.append(f"  {encode('__meta__')} : {encode(meta)}")
         return "{\n" + ",\n".join(sections) + "\n}\n"

@@ -97,6 +97,7 @@ class _Generator:
         self._diagnostics = diagnostics
         self._types = TypeInfoBuilder()
         self.symbols = Symbols(diagnostics)
+        self._actions: set[str] = set()
 
     def run(self) -> m.P4Info:
         self._collect_symbols()
@@ -233,8 +234,9 @@ class _Generator:
     # -- actions
 
     def _action(self, info: m.P4Info, action: ob.Action) -> None:
-        if action.hidden or any(known.preamble.name == action.name for known in info.actions):
+        if action.hidden or action.name in self._actions:
             return
+        self._actions.add(action.name)
         ids = field_ids(action.parameters, self._diagnostics)
         parameters = [self._parameter(p, number) for p, number in zip(action.parameters, ids, strict=True)]
         info.actions.append(m.Action(self._preamble(Prefix.ACTION, action), parameters))

@@ -176,7 +176,7 @@ def test_an_include_cycle_ends_in_one_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"\x00\x01", "not a text file"), (b"x " * 500_000, "too large"), (None, "cannot read")],
+    [(b"\x00\x01", "not a text file"), (b"x " * 1_500_000, "too large"), (None, "cannot read")],
 )
 def test_files_that_are_no_programs(tmp_path: Path, data: bytes | None, message: str) -> None:
     path = tmp_path / "x.p4"
