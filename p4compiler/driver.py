@@ -80,9 +80,12 @@ class _Compilation:
     def _internal_failure(self, error: Exception) -> int:
         """The compiler's own fault; told apart from the program's errors, which are shown too."""
         self._diagnostics.print(sys.stderr)
-        place = getattr(error.__cause__ or error, "span", None)
+        from p4compiler.failures import place_of_failure
+
+        place = place_of_failure(error.__cause__ or error)
         where = f" at {place}" if place is not None else ""
-        reason = str(error) or type(error).__name__
+        cause = error.__cause__
+        reason = str(error) if cause is not None else f"{type(error).__name__}: {error}"
         print(
             f"internal error in {self._phase}{where}: {reason}\n"
             f"This is a fault of the compiler, not of {self._options.file}. Please report it with the program;"

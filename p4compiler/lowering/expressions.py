@@ -15,6 +15,7 @@ from p4compiler.ir import statements as st
 from p4compiler.ir.types import BOOLEAN, Bits
 from p4compiler.lowering import values as v
 from p4compiler.lowering.assignment import AssignmentLowering
+from p4compiler.lowering.errors import Abandoned
 from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
@@ -148,6 +149,8 @@ class ExpressionLowering(AssignmentLowering):
         declaration = self.checked.declaration_of[expression]
         value = self.scope.lookup(declaration) or self.global_value(declaration)
         if value is None:
+            if isinstance(declaration, ast.Variable | ast.Constant) and self.session.diagnostics.has_mistakes:
+                raise Abandoned  # the declaration was given up, which has been reported
             raise self.session.refused(f"'{expression.name}' has no value here", expression.span, Kind.UNSUPPORTED)
         return value
 

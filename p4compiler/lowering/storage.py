@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Diagnostics, Kind
+from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.ir import expressions as ex
 from p4compiler.ir.program import Storage
 from p4compiler.ir.storage import Header, HeaderStack, HeaderUnion, Variable
@@ -32,14 +32,14 @@ class StorageBuilder:
         self.unions: list[HeaderUnion] = []
         self._count = 0
         self._statements = 0
+        self._fields: list[Span] = []
+        """The fields, outermost first, for which storage is being made."""
 
-    def _spend(self, number: int, type_: model.Type) -> None:
+    def _spend(self, number: int, span: Span) -> None:
         """Count objects that are about to be made."""
         self._count += number
         if self._count > MAX_OBJECTS:
-            raise self._types.refused(
-                f"the program has more than {MAX_OBJECTS} variables and headers", type_, Kind.OVERLIMIT
-            )
+            raise self._refused(f"the program has more than {MAX_OBJECTS} variables and headers", span, Kind.OVERLIMIT)
 
     @property
     def is_exhausted(self) -> bool:
@@ -88,7 +88,7 @@ class StorageBuilder:
         """
         resolved = self._types.resolve(type_)
         scalar = self._types.scalar(resolved)
-        self._spend(resolved.size if isinstance(resolved, model.StackType) else 1, type_)
+        self._spend(resolved.size if isinstance(resolved, model.StackType) else 1, span)
         if scalar is not None:
             return Scalar(self.variable(name, scalar, span, field_lists))
         match resolved:
@@ -106,7 +106,13 @@ class StorageBuilder:
                 return self._stack(resolved, self.unique(name), span)
             case model.VoidType():
                 return NoValue()
-        raise self._types.refused(f"nothing can hold a value of type {type_} on this target", type_)
+        raise self._refused(f"nothing can hold a value of type {type_} on this target", span)
+
+    def _refused(self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
+        """Report that there can be no such storage, with the field that asks for it."""
+        notes = [Note("for this field", self._fields[-1])] if self._fields else []
+        self._fields.clear()
+        return self._types.refused(message, span, kind, notes)
 
     def _structure(self, type_: model.Type, name: str, span: Span, field_lists: tuple[int, ...]) -> Structure:
         fields: dict[str, Value] = {}
@@ -116,7 +122,11 @@ class StorageBuilder:
                 annotation = get_annotation(field.declaration, "field_list") if field.declaration else None
                 if annotation is not None:
                     lists = (*lists, *(n for n in integer_arguments(annotation) if n not in lists))
+                if field.declaration is not None:
+                    self._fields.append(field.declaration.span)
                 fields[field.name] = self.make(field.type, f"{name}.{field.name}", span, lists)
+                if field.declaration is not None:
+                    self._fields.pop()
         else:
             for member, member_type in self._types.members(type_):
                 fields[member] = self.make(member_type, f"{name}.{member}", span, field_lists)
@@ -139,6 +149,6 @@ class StorageBuilder:
         elif isinstance(element, model.HeaderUnionType):
             stack = HeaderStack(span, name, tuple(self._union(element, n, span) for n in names))
         else:
-            raise self._types.refused(f"an array of {element} is not supported on this target", element)
+            raise self._refused(f"an array of {element} is not supported on this target", span)
         self.stacks.append(stack)
         return StackPlace(type_, stack)

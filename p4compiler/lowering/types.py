@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from p4compiler.diagnostics import Diagnostics, Kind
+from collections.abc import Sequence
+
+from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.ir import data_types as dt
 from p4compiler.ir.storage import HeaderField, HeaderLayout, UnionLayout
 from p4compiler.ir.types import ERROR, TEXT, Bits, Boolean, Type, Varbit
@@ -15,6 +17,7 @@ from p4compiler.lowering.annotations import (
     string_argument,
 )
 from p4compiler.lowering.errors import Abandoned
+from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CheckedProgram
@@ -35,11 +38,11 @@ class TypeLowering:
         self._data: dict[model.Type, dt.DataType] = {}
         self._offsets: dict[model.Type, dict[str, tuple[int, model.Type]]] = {}
 
-    def refused(self, message: str, type_: model.Type, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
-        """Report that a type is not supported, at its declaration; to be raised."""
-        declaration = getattr(type_, "declaration", None)
-        span = declaration.name.span if declaration is not None else None
-        self._diagnostics.error(kind, message, span)
+    def refused(
+        self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET, notes: Sequence[Note] = ()
+    ) -> Abandoned:
+        """Report that a type is not supported; to be raised."""
+        self._diagnostics.error(kind, message, span, notes)
         return Abandoned(message)
 
     # -- structure
@@ -117,7 +120,7 @@ class TypeLowering:
         """A header's fields; those of structures in it are flattened to `outer.inner`."""
         found = self._layouts.get(type_)
         if found is None:
-            fields = tuple(self._flatten(type_, ""))
+            fields = tuple(self._flatten(type_, "", type_.declaration.name.span))
             found = HeaderLayout(type_.declaration.span, self._type_name(type_), fields)
             self._layouts[type_] = found
         return found
@@ -126,17 +129,25 @@ class TypeLowering:
         name = external_name(type_.declaration).removeprefix(".")
         return f"{name}<{', '.join(map(str, type_.arguments))}>" if type_.arguments else name
 
-    def _flatten(self, type_: model.Type, prefix: str) -> list[HeaderField]:
+    def _flatten(self, type_: model.Type, prefix: str, span: Span) -> list[HeaderField]:
+        """The scalars of a header or of a structure in it; `span` is where the structure is, for an error."""
         result: list[HeaderField] = []
+        declared = (
+            {field.name: field.declaration for field in self.fields(type_)}
+            if isinstance(type_, model.StructLikeType)
+            else {}
+        )
         for name, member in self.members(type_):
+            declaration = declared.get(name)
+            place = span if declaration is None else declaration.span
             resolved = self.resolve(member)
             scalar = self.scalar(resolved)
             if scalar is not None:
                 result.append(HeaderField(prefix + name, scalar))
             elif isinstance(resolved, model.StructLikeType | model.TupleType):
-                result += self._flatten(resolved, f"{prefix}{name}.")
+                result += self._flatten(resolved, f"{prefix}{name}.", place)
             else:
-                raise self.refused(f"a header cannot hold a field of type {member} on this target", type_)
+                raise self.refused(f"a header cannot hold a field of type {member} on this target", place)
         return result
 
     def field_offset(self, type_: model.Type, name: str) -> tuple[int, model.Type]:

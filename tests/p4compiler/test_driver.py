@@ -106,6 +106,21 @@ def test_a_fault_of_the_compiler_is_told_apart(
         driver.main([str(program)])
 
 
+def test_a_fault_of_the_compiler_has_a_place(
+    program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from p4compiler.lowering.statements import StatementLowering
+
+    def broken(self: object, statement: object) -> None:
+        raise KeyError("nothing there")
+
+    monkeypatch.setattr(StatementLowering, "_assignment", broken)
+    assert driver.main([str(program)]) == 2
+    place = f"{program}:13:22"
+    assert program.read_text(encoding="utf-8").split("\n")[12][21:].startswith("m.x = v;")
+    assert f"internal error in lowering at {place}: KeyError: 'nothing there'" in capsys.readouterr().err
+
+
 def test_unknown_externs_are_taken_over_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "extern.p4"
     declarations = (
