@@ -101,6 +101,25 @@ def measure(folder: Path) -> NodeMemory:
     return NodeMemory(max(rate for rate, _ in rates), max(rate for _, rate in rates), max(new))
 
 
+def render(found: NodeMemory) -> str:
+    """The section of the node pipeline in memory."""
+    rows = (
+        (f"established, {FEW} connection", found.few),
+        (f"established, {MANY:,} connections", found.many),
+        (f"new, {CONNECTIONS:,} connections one after the other", found.new),
+    )
+    lines = [
+        "## The node pipeline in memory",
+        "",
+        "First packets of UDP from pod to pod, the sizes of `targets/native.toml` with connections for this many, entries as the controller "
+        "writes them; no I/O, one core, by the packet thread's CPU time.",
+        "",
+        "| connections | million packets/s |",
+        "|---|---|",
+    ]
+    return "\n".join(lines + [f"| {what} | {rate / 1e6:.2f} |" for what, rate in rows])
+
+
 def main() -> int:
     """Measure, print JSON."""
     with tempfile.TemporaryDirectory(prefix="kulvert-bench-") as scratch:

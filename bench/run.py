@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -25,6 +26,8 @@ from bench.control_plane import measure as measure_control
 from bench.control_plane import render as render_control
 from bench.dataplane import Results as Dataplane
 from bench.dataplane import render as render_dataplane
+from bench.node_memory import NodeMemory
+from bench.node_memory import render as render_node
 from bench.p4runtime_writes import BATCH, WriteRate
 from bench.p4runtime_writes import FLOWS as FLOW_ENTRIES
 from bench.p4runtime_writes import measure as measure_writes
@@ -33,6 +36,7 @@ from kulvert.build import P4C, BuildError, build
 from kulvert.failures import UserError, report, run_guarded
 from kulvert.targets import load_target
 
+R = TypeVar("R")
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 BMV2 = "simple_switch_grpc"
 
@@ -71,7 +75,9 @@ def main() -> int:
                 sections.append(render_switches(measure_switches(Path(scratch), console)))
             if arguments.only in (None, "dataplane"):
                 console.print("the data plane")
-                sections.append(render_dataplane(measure_dataplane()))
+                sections.append(render_dataplane(run_apart("bench.dataplane", Dataplane)))
+                console.print("the node pipeline in memory")
+                sections.append(render_node(run_apart("bench.node_memory", NodeMemory)))
             if arguments.only in (None, "writes"):
                 console.print("P4Runtime writes and reads")
                 sections.append(render_writes(measure_writes(WRITTEN_ENTRIES)))
@@ -107,13 +113,16 @@ def measure_switches(folder: Path, console: Console) -> list[Throughput]:
     return found
 
 
-def measure_dataplane() -> Dataplane:
-    """In a process of its own: a sandbox begins in one with a single thread."""
-    command = [sys.executable, "-m", "bench.dataplane"]
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=900, check=False)
+def run_apart(module: str, result: type[R]) -> R:
+    """What a module of the bench prints, in a process of its own: a sandbox begins in one with a single thread.
+
+    Raises:
+        UserError: it failed; it has said why.
+    """
+    run = subprocess.run([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
     if run.returncode:
-        raise UserError("measuring the data plane failed")
-    return msgspec.json.decode(run.stdout, type=Dataplane)
+        raise UserError(f"{module} failed")
+    return msgspec.json.decode(run.stdout, type=result)
 
 
 def describe_machine() -> str:

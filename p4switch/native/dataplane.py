@@ -618,7 +618,8 @@ class NativeDataplane(Outside):
         return list(lib.frames(records))
 
     def bench(self, frames: Sequence[tuple[int, bytes]], rounds: int, worker: int = 0) -> tuple[float, int]:
-        """Processes `rounds` frames, (port, bytes) of `frames` in turn, in memory. Returns packets/s and how many left.
+        """Processes `rounds` frames, (port, bytes) of `frames` in turn, in memory. Returns packets a second of
+        processor time, and how many left.
 
         Calls for several workers may run at the same time, each in a thread of its own.
         """
