@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ QUIET = ("-w",)  # nobody would see warnings, and looking for them takes a third
 TIMEOUT_SECONDS = 300
 P = ParamSpec("P")
 T = TypeVar("T")
+_SCRATCH = "build-"
+_STALE_SECONDS = 24 * 3600
 _FULL = "No space left on device"
 
 
@@ -125,9 +128,10 @@ def build(wanted: Build) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         with _alone(path.with_suffix(".lock")):
             if not path.exists():
-                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
                     _compile(wanted, tools, Path(scratch), path)
     except OSError as error:
         raise cannot_write(path.parent, error) from None
@@ -146,6 +150,14 @@ def cannot_write(directory: Path, error: OSError) -> DataplaneError:
         Status.FAILED_PRECONDITION,
         f"cannot write to {directory}: {reason}; compiled programs are kept there, or under $XDG_CACHE_HOME if it is set",
     )
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what builds left that were killed."""
+    for scratch in directory.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

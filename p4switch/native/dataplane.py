@@ -31,9 +31,10 @@ from p4switch.dataplane import (
 )
 from p4switch.endpoints.registry import Endpoints, is_endpoint
 from p4switch.native import library as lib
+from p4switch.native import programs
 from p4switch.native.objects import ProfileInfo, TableInfo, kept_arrays
 from p4switch.native.outside import Outside
-from p4switch.native.programs import Begun, Ready, make_ready, translate
+from p4switch.native.programs import Begun, Ready, make_ready
 from p4switch.native.resources import Loaded, deliver, meter_state
 from p4switch.native.wire import PROTOTYPES
 
@@ -105,7 +106,7 @@ class NativeDataplane(Outside):
 
     @classmethod
     def check(cls, bmv2_json: bytes) -> None:
-        translate(bmv2_json)
+        programs.check(bmv2_json)
 
     def load(self, bmv2_json: bytes, keep: Collection[str] = ()) -> None:
         self._check_open()

@@ -102,6 +102,16 @@ def make_ready(bmv2_json: bytes, *, traced: bool = False) -> Ready:
     return found if found is not None else _finish(note, bmv2_json, *translate(bmv2_json, traced=traced))
 
 
+def check(bmv2_json: bytes) -> None:
+    """Whether a program can be made ready, as far as C is concerned. One that was made ready before can.
+
+    Raises:
+        DataplaneError: the JSON is malformed or asks for something unsupported; there is no C compiler.
+    """
+    if _seen(_note_path(bmv2_json, False), bmv2_json) is None:
+        translate(bmv2_json)
+
+
 def _finish(note: Path, bmv2_json: bytes, program: model.Program, text: str) -> Ready:
     from p4switch.native.describe import describe
 

@@ -58,8 +58,14 @@ def test_a_build_that_was_killed_keeps_nobody_from_building(cache: Path, monkeyp
     path = build(Build("unit", text=TEXT))
     path.unlink()
     path.with_suffix(".lock").touch()
+    left, running = cache / "build-left", cache / "build-running"
+    for scratch in (left, running):
+        scratch.mkdir()
+    os.utime(left, (0, 0))
     assert build(Build("unit", text=TEXT)) == path
     assert path.exists()
+    assert not left.exists()
+    assert running.exists(), "it may be another process's"
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

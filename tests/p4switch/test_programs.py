@@ -31,6 +31,7 @@ def test_the_second_time_nothing_is_read(cache: Path, monkeypatch: pytest.Monkey
     first = make_ready(config)
     with monkeypatch.context() as patched:
         patched.setattr(loader, "load", never)
+        NativeDataplane.check(config)
         second = make_ready(config)
         assert second.path == first.path
         assert second.objects.description == first.objects.description
