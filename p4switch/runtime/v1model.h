@@ -155,8 +155,10 @@ static void kv_resubmit(struct kv_ctx *ctx, const struct kv_packet *packet, stru
     kv_enqueue(jobs, job);
 }
 
-static void kv_recirculate(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t length, struct kv_jobs *jobs)
+/* The whole packet goes round: a truncation is for what leaves. */
+static void kv_recirculate(struct kv_ctx *ctx, const struct kv_packet *packet, struct kv_jobs *jobs)
 {
+    uint32_t length = packet->length;
     struct kv_job *job = kv_copy(ctx, packet, packet->data, length, false, jobs);
     if (!job)
         return;
@@ -240,12 +242,12 @@ static inline void kv_run_egress(struct kv_ctx *ctx, struct kv_packet *packet, u
         ctx->dropped_headroom++;
         return;
     }
-    uint32_t length = packet->length < packet->truncate ? packet->length : packet->truncate;
     if (KV_UNLIKELY(packet->recirculate)) {
         KV_TRACE(KV_TRACE_RECIRCULATE, 0, packet->recirculate);
-        kv_recirculate(ctx, packet, length, jobs);
+        kv_recirculate(ctx, packet, jobs);
         return;
     }
+    uint32_t length = packet->length < packet->truncate ? packet->length : packet->truncate;
     KV_TRACE(KV_TRACE_OUT, 0, port, length);
     ctx->emit(ctx, port, packet->data, length, packet->offload);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,7 +34,10 @@ _Set = p4r.ActionProfileActionSet
 
 
 class IdPool:
-    """Hands out the ids 1, 2, ... and takes them back."""
+    """Hands out the lowest free id from 1 on, and takes ids back.
+
+    Ids that are taken one after the other ascend, so that the members of a one-shot set are in the set's order.
+    """
 
     def __init__(self) -> None:
         self._next = 1
@@ -41,12 +45,12 @@ class IdPool:
 
     def take(self) -> int:
         if self._free:
-            return self._free.pop()
+            return heapq.heappop(self._free)
         self._next += 1
         return self._next - 1
 
     def give_back(self, taken: int) -> None:
-        self._free.append(taken)
+        heapq.heappush(self._free, taken)
 
 
 class OneShot(msgspec.Struct, frozen=True):

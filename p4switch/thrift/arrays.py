@@ -20,10 +20,12 @@ from p4switch.thrift.services import (
 UNKNOWN_NAME, INVALID_INDEX, BAD_RATES, BAD_RATE = 1, 2, 3, 4
 
 
-def _signed(value: int) -> int:
-    """As Thrift's i64 carries it: the lowest 64 bits."""
-    value &= (1 << 64) - 1
-    return value - (1 << 64) if value >> 63 else value
+_MOST = (1 << 63) - 1
+
+
+def _int64(value: int) -> int:
+    """As Thrift's i64 carries it: what is too large is the largest, as in BMv2."""
+    return min(value, _MOST)
 
 
 class ArrayCalls(Calls):
@@ -95,12 +97,12 @@ class ArrayCalls(Calls):
     def bm_register_read(self, register_array_name: str, index: int) -> int:
         with self.state.lock:
             self._register(register_array_name, index)
-            return _signed(self.state.dataplane.read_register(register_array_name, index)[0])
+            return _int64(self.state.dataplane.read_register(register_array_name, index)[0])
 
     def bm_register_read_all(self, register_array_name: str) -> list[int]:
         with self.state.lock:
             self._register(register_array_name, None)
-            return [_signed(value) for value in self.state.dataplane.read_register(register_array_name, None)]
+            return [_int64(value) for value in self.state.dataplane.read_register(register_array_name, None)]
 
     def bm_register_write(self, register_array_name: str, index: int, value: int) -> None:
         with self.state.lock:

@@ -10,7 +10,8 @@ import pytest
 
 from p4switch.dataplane import Counter, Dataplane, DataplaneError, Status
 from p4switch.native import NativeDataplane
-from tests.p4switch.compiled import compiled
+from tests.p4switch.compiled import compile_file, compiled
+from tests.p4switch.differential.conftest import PROGRAMS
 
 DST, SRC = b"\x02\0\0\0\0\x01", b"\x02\0\0\0\0\x02"
 CPU = 64
@@ -163,6 +164,17 @@ def test_resubmit_and_recirculate_keep_their_fields(dataplane: NativeDataplane) 
 
 def test_truncate_cuts_the_whole_packet(dataplane: NativeDataplane) -> None:
     assert dataplane.inject(0, order(9, 20)) == [(1, order(9, 20)[:20])]
+
+
+def test_a_truncated_packet_goes_round_whole(module_dataplane: NativeDataplane) -> None:
+    """As in BMv2: only what leaves is cut."""
+    module_dataplane.load(compile_file(PROGRAMS / "paths.p4")[0])
+    recirculate, cut, rounds = 0x10, 0x01, 1
+    order = bytes([recirculate | cut, 0, 0, rounds, 0, 0, 14, 0, 0, 0, 0, 1])
+    frame = order + bytes(40)
+    ((port, out),) = module_dataplane.inject(0, frame)
+    assert (port, len(out)) == (1, 14)
+    assert out[12] == 1, "the second round has written in what was cut off"
 
 
 def test_packets_to_and_from_the_controller(dataplane: NativeDataplane) -> None:

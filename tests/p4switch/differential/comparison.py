@@ -25,7 +25,9 @@ class Comparison:
     def __init__(self, ours: Side, theirs: Side, p4info: p4i.P4Info, bmv2_json: bytes) -> None:
         self.ours, self.theirs = ours, theirs
         self.p4info = p4info
-        self._names = {table.preamble.id: table.preamble.name for table in p4info.tables}
+        self._widths = {
+            table.preamble.id: {field.id: field.bitwidth for field in table.match_fields} for table in p4info.tables
+        }
         for side in (ours, theirs):
             side.configure(p4info, bmv2_json)
 
@@ -41,8 +43,8 @@ class Comparison:
 
     def process(self, frames: Sequence[Frame], explain: Callable[[bytes], str] = bytes.hex) -> int:
         """The same packets come out of each; how many."""
-        mine = self.ours.process(frames, ())
-        other = self.theirs.process(frames, [len(out) for out in mine])
+        mine = self.ours.process(frames)
+        other = self.theirs.process(frames)
         for number, (port, frame) in enumerate(frames):
             # Copies of a packet may overtake one another on their way through BMv2's queues.
             assert Counter(mine[number]) == Counter(other[number]), (
@@ -53,7 +55,9 @@ class Comparison:
 
     def read(self, *entities: p4r.Entity) -> list[p4r.Entity]:
         """The same entities are read, in any order."""
-        mine, other = (sorted(map(_normal, side.client.read(*entities)), key=str) for side in (self.ours, self.theirs))
+        mine, other = (
+            sorted(map(self._normal, side.client.read(*entities)), key=str) for side in (self.ours, self.theirs)
+        )
         for entity in mine:
             assert entity in other, f"ours alone has\n{entity}of\n{_join(other)}"
         for entity in other:
@@ -65,6 +69,9 @@ class Comparison:
         """Entries of all tables with their counters, profiles, counters."""
         for table in self.p4info.tables:
             entry = p4r.TableEntry(table_id=table.preamble.id)
+            if table.is_const_table:
+                self._read_constants(entry)
+                continue
             self.read(p4r.Entity(table_entry=entry))
             if any(self._is_counter(ident) for ident in table.direct_resource_ids):
                 self.read(p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=entry)))
@@ -100,6 +107,23 @@ class Comparison:
             getattr(client, kind).clear()
         return mine.total()
 
+    def _read_constants(self, key: p4r.TableEntry) -> None:
+        """Constant entries: BMv2 counts their priorities from the other end and does not mark them, against the specification."""
+        mine, other = (
+            sorted(
+                (entity.table_entry for entity in side.client.read(p4r.Entity(table_entry=key))),
+                key=lambda entry: entry.priority,
+            )
+            for side in (self.ours, self.theirs)
+        )
+        assert len(mine) == len(other)
+        for ours, theirs in zip(mine, other, strict=True):
+            assert ours.is_const
+            for entry in (ours, theirs):
+                entry.ClearField("priority")
+                entry.ClearField("is_const")
+            assert ours == theirs
+
     def _is_counter(self, ident: int) -> bool:
         return any(counter.preamble.id == ident for counter in self.p4info.direct_counters)
 
@@ -110,6 +134,29 @@ class Comparison:
                 side.thrift.call("standard", "bm_register_read_all", array["name"]) for side in (self.ours, self.theirs)
             )
             assert mine == other, f"register {array['name']}: ours {mine}, the reference {other}"
+
+    def _normal(self, entity: p4r.Entity) -> p4r.Entity:
+        """The repeated fields that are sets, in an order; and without the widest ranges, which BMv2 does not leave out."""
+        if entity.HasField("table_entry"):
+            self._sort_match(entity.table_entry)
+            entity.table_entry.action.action_profile_action_set.action_profile_actions.sort(key=str)
+        elif entity.HasField("direct_counter_entry"):
+            self._sort_match(entity.direct_counter_entry.table_entry)
+        elif entity.HasField("action_profile_group"):
+            entity.action_profile_group.members.sort(key=lambda member: member.member_id)
+        return entity
+
+    def _sort_match(self, entry: p4r.TableEntry) -> None:
+        widths = self._widths[entry.table_id]
+        kept = [
+            match
+            for match in sorted(entry.match, key=lambda match: match.field_id)
+            if not match.HasField("range")
+            or int.from_bytes(match.range.low, "big") > 0
+            or int.from_bytes(match.range.high, "big") != (1 << widths[match.field_id]) - 1
+        ]
+        entry.ClearField("match")
+        entry.match.extend(kept)
 
 
 def _metadata(packet: p4r.PacketIn) -> list[tuple[int, bytes]]:
@@ -122,15 +169,3 @@ def _listing(packets: Sequence[Frame], explain: Callable[[bytes], str]) -> str:
 
 def _join(entities: Sequence[p4r.Entity]) -> str:
     return "\n".join(map(str, entities))
-
-
-def _normal(entity: p4r.Entity) -> p4r.Entity:
-    """The repeated fields that are sets, in an order."""
-    if entity.HasField("table_entry"):
-        entity.table_entry.match.sort(key=lambda match: match.field_id)
-        entity.table_entry.action.action_profile_action_set.action_profile_actions.sort(key=str)
-    elif entity.HasField("direct_counter_entry"):
-        entity.direct_counter_entry.table_entry.match.sort(key=lambda match: match.field_id)
-    elif entity.HasField("action_profile_group"):
-        entity.action_profile_group.members.sort(key=lambda member: member.member_id)
-    return entity

@@ -1,4 +1,4 @@
-"""The two switches, once for all tests. `KULVERT_DIFFERENTIAL=N` makes it N rounds of each test instead of two."""
+"""The two switches. `KULVERT_DIFFERENTIAL=N` makes it N rounds of each test instead of two."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROUNDS = int(os.environ.get("KULVERT_DIFFERENTIAL", "2"))
 Sides = tuple[Side, Side]
 
 
-@pytest.fixture(scope="session")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
-    """Ours and BMv2."""
+@pytest.fixture
+def sides(tmp_path: Path) -> Iterator[Sides]:
+    """Ours and BMv2, new for each test: BMv2 keeps clone sessions when it is given another program."""
     if os.environ.get("KULVERT_DIFFERENTIAL_SELF"):
         pair: Sides = Ours(), Ours()  # for work on these tests where there is no BMv2
     elif shutil.which("simple_switch_grpc") is None:
@@ -27,7 +27,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     else:
         ours = Ours()
         try:
-            pair = ours, Bmv2(tmp_path_factory.mktemp("bmv2"))
+            pair = ours, Bmv2(tmp_path)
         except BaseException:
             ours.close()
             raise

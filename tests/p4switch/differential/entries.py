@@ -15,6 +15,7 @@ from tests.p4switch.differential.values import Values, canonical
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 _MatchField = p4i.MatchField
 PORTS = range(4)
+MEMBERS = range(1, 25)
 
 
 class Writer:
@@ -199,21 +200,26 @@ class Writer:
     # -- action profiles
 
     def profile_updates(self, members: int, groups: int) -> list[p4r.Update]:
-        """New members and groups of every profile, and changes of old ones."""
+        """All members of every profile, changes of some of them, and groups.
+
+        A hash chooses a member by its place. BMv2's places come of when the members, and what it adds for their weights, were
+        made; ours of their ids and weights. Both are the same where members are made in the order of their ids, and
+        no group weighs them. (One-shot sets are in their own order, weights and all.)
+        """
         updates = []
         for ident, profile in self._profiles.items():
             if "one_shot" in profile.preamble.name:
                 continue
             (table,) = (table for table in self.p4info.tables if table.preamble.id in profile.table_ids)
-            for _ in range(members):
-                updates.append(self._member(ident, table))
+            numbers = MEMBERS if not self._members[ident] else self.rng.choices(MEMBERS, k=members)
+            updates += [self._member(ident, table, number) for number in numbers]
             if profile.with_selector:
                 updates += [self._group(ident) for _ in range(groups)]
         return updates
 
-    def _member(self, profile: int, table: p4i.Table) -> p4r.Update:
+    def _member(self, profile: int, table: p4i.Table, number: int) -> p4r.Update:
         known = self._members[profile]
-        member = p4r.ActionProfileMember(action_profile_id=profile, member_id=self.rng.randint(1, 24))
+        member = p4r.ActionProfileMember(action_profile_id=profile, member_id=number)
         member.action.CopyFrom(self.action(self.rng.choice(self._entry_actions(table))))
         kind = MODIFY if member.member_id in known else INSERT
         known[member.member_id] = member
@@ -224,7 +230,7 @@ class Writer:
         group = p4r.ActionProfileGroup(action_profile_id=profile, group_id=self.rng.randint(1, 8), max_size=16)
         chosen = self.rng.sample(list(self._members[profile]), min(len(self._members[profile]), self.rng.randint(1, 4)))
         for member in chosen:
-            group.members.add(member_id=member, weight=self.rng.choice((1, 1, 1, 3)))
+            group.members.add(member_id=member, weight=1)
         kind = MODIFY if group.group_id in known else INSERT
         known[group.group_id] = group
         return _update(kind, action_profile_group=group)

@@ -30,6 +30,22 @@ def header(values: Values, kind: HeaderType, given: Mapping[str, int] | None = N
     return bits.to_bytes(width // 8, "big")
 
 
+def explain(packet: bytes, *kinds: HeaderType) -> str:
+    """The fields of a packet that starts with these headers, as far as it is long enough."""
+    words = []
+    rest = packet
+    for kind in kinds:
+        size = kind.fixed_bits // 8
+        if len(rest) < size:
+            break
+        bits, left = int.from_bytes(rest[:size], "big"), 8 * size
+        for field in kind.fields:
+            left -= field.width
+            words.append(f"{field.name}={bits >> left & (1 << field.width) - 1:x}")
+        rest = rest[size:]
+    return f"{' '.join(words)} | {rest.hex()}"
+
+
 def damaged(values: Values, frame: bytes) -> bytes:
     """A frame with some bits changed, or cut, now and then."""
     rng = values.rng

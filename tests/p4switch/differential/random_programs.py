@@ -92,7 +92,7 @@ class ProgramWriter:
                 ]
             case 1 if not kind.signed and kind.width <= 64:
                 width = self.rng.choice((16, 32))
-                fields = ", ".join(self.expression(self._type(), 0) for _ in range(self.rng.randint(1, 4)))
+                fields = ", ".join(self._hashed() for _ in range(self.rng.randint(1, 4)))
                 base, most = self.rng.choice(((0, 1 << width - 1), (0, 7), (5, 100), (0, 1), (3, 0)))
                 return [
                     f"hash(meta.hash{width}, HashAlgorithm.{self.rng.choice(_HASHES)}, {width}w{base}, "
@@ -167,6 +167,15 @@ class ProgramWriter:
             value = value - (1 << kind.width) if value >> kind.width - 1 else value
             return f"({kind})({value})"
         return f"{kind.width}w{value}"
+
+    def _hashed(self) -> str:
+        """A field, cast or not, or a constant that is not negative: BMv2 does not know how to hash others."""
+        if self.rng.random() < 0.2:
+            width = self.rng.choice(_WIDTHS)
+            return f"{width}w{self.rng.getrandbits(width)}"
+        name, kind = self.rng.choice(list(self.inputs.items()))
+        text = f"hdr.inputs.{name}"
+        return self._cast(kind, text, self._type()) if self.rng.random() < 0.3 else text
 
     @staticmethod
     def _cast(source: Type, text: str, target: Type) -> str:

@@ -48,26 +48,13 @@ class Replication:
 
     def _session(self) -> p4r.Update:
         number = self.rng.choice(SESSIONS)
-        session = p4r.CloneSessionEntry(session_id=number, packet_length_bytes=self.rng.choice((0, 0, 7, 20, 60, 1000)))
+        session = p4r.CloneSessionEntry(session_id=number)  # BMv2 takes no packet_length_bytes here
         for port, instance in self._replicas(3):
             session.replicas.add(egress_port=port, instance=instance)
         entry = p4r.PacketReplicationEngineEntry(clone_session_entry=session)
         return p4r.Update(
             type=self._kind(number, self._sessions), entity=p4r.Entity(packet_replication_engine_entry=entry)
         )
-
-    def remove_all(self) -> list[p4r.Update]:
-        """BMv2 keeps its sessions when it is given another program."""
-        entries = [
-            p4r.PacketReplicationEngineEntry(multicast_group_entry=p4r.MulticastGroupEntry(multicast_group_id=number))
-            for number in sorted(self._groups)
-        ]
-        entries += [
-            p4r.PacketReplicationEngineEntry(clone_session_entry=p4r.CloneSessionEntry(session_id=number))
-            for number in sorted(self._sessions)
-        ]
-        self._groups, self._sessions = set(), set()
-        return [p4r.Update(type=DELETE, entity=p4r.Entity(packet_replication_engine_entry=entry)) for entry in entries]
 
 
 def digests_on(p4info: p4i.P4Info) -> list[p4r.Update]:

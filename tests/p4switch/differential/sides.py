@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
@@ -37,11 +35,8 @@ class Side(Protocol):
 
     def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None: ...
 
-    def process(self, frames: Sequence[Frame], expected: Sequence[int]) -> list[list[Frame]]:
-        """What comes out for each frame, packet-ins aside.
-
-        A frame follows the one before when as many packets came of that as expected.
-        """
+    def process(self, frames: Sequence[Frame]) -> list[list[Frame]]:
+        """What comes out for each frame, packet-ins aside. A frame follows when all is done that came of the one before."""
 
     def close(self) -> None: ...
 
@@ -61,7 +56,7 @@ class Ours:
     def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None:
         self.client.configure(p4info, bmv2_json)
 
-    def process(self, frames: Sequence[Frame], expected: Sequence[int] = ()) -> list[list[Frame]]:
+    def process(self, frames: Sequence[Frame]) -> list[list[Frame]]:
         out = []
         for port, frame in frames:
             left = self._plane.inject(port, frame)
@@ -78,10 +73,6 @@ class Ours:
         self.client.close()
         self._server.stop(0)
         self._plane.close()
-
-
-WAIT_S = 2.0
-"""How long BMv2 is waited for where it owes a packet."""
 
 
 class Bmv2:
@@ -127,29 +118,14 @@ class Bmv2:
     def configure(self, p4info: p4i.P4Info, bmv2_json: bytes) -> None:
         self.client.configure(p4info, bmv2_json)
 
-    def process(self, frames: Sequence[Frame], expected: Sequence[int]) -> list[list[Frame]]:
-        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        answers = self._stream(iter(requests.get, None), wait_for_ready=True)
-        out: list[list[Frame]] = [[] for _ in frames]
-        came = threading.Condition()
-
-        def collect() -> None:
-            for answer in answers:
-                with came:
-                    if answer.id:  # else it comes of a packet-out
-                        out[answer.id - 1].append((answer.port, answer.packet))
-                    came.notify_all()
-
-        reader = threading.Thread(target=collect, daemon=True)
-        reader.start()
-        for number, (port, frame) in enumerate(frames):
-            requests.put(packet_stream.PacketStreamRequest(id=number + 1, device_id=DEVICE_ID, port=port, packet=frame))
-            with came:
-                came.wait_for(lambda n=number: len(out[n]) >= expected[n], WAIT_S)  # type: ignore[misc]
-        requests.put(None)  # the switch ends the stream when all packets have been processed
-        reader.join(20)
-        assert not reader.is_alive(), "simple_switch_grpc did not end the stream"
-        assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
+    def process(self, frames: Sequence[Frame]) -> list[list[Frame]]:
+        out = []
+        for port, frame in frames:
+            # A stream for each: the switch ends it when all that it has to do is done.
+            request = packet_stream.PacketStreamRequest(id=1, device_id=DEVICE_ID, port=port, packet=frame)
+            answers = self._stream(iter([request]), wait_for_ready=True, timeout=20)
+            out.append([(answer.port, answer.packet) for answer in answers])
+            assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
         return out
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.p4switch.compiled import compile_file
 from tests.p4switch.differential.comparison import Comparison
 from tests.p4switch.differential.conftest import ROUNDS, Sides
-from tests.p4switch.differential.frames import header, header_types
+from tests.p4switch.differential.frames import explain, header, header_types
 from tests.p4switch.differential.random_programs import ProgramWriter
 from tests.p4switch.differential.values import Values
 
@@ -24,18 +24,12 @@ def test_random_expressions(seed: int, sides: Sides, tmp_path: Path) -> None:
     source = tmp_path / "expressions.p4"
     source.write_text(writer.text())
     bmv2_json, p4info = compile_file(source)
-    kind = header_types(bmv2_json)["inputs_t"]
+    types = header_types(bmv2_json)
     comparison = Comparison(*sides, p4info, bmv2_json)
     values = Values(rng)
 
-    def explain(packet: bytes) -> str:
-        if len(packet) * 8 < sum(each.width for each in writer.results.values()):
-            return packet.hex()
-        bits, left, words = int.from_bytes(packet, "big"), 8 * len(packet), []
-        for name, each in writer.results.items():
-            left -= each.width
-            words.append(f"{name}={bits >> left & (1 << each.width) - 1:#x}")
-        return f"{' '.join(words)} ({packet.hex()})"
+    def describe(packet: bytes) -> str:
+        return explain(packet, types["results_t"], types["inputs_t"])
 
-    frames = [(0, header(values, kind)) for _ in range(FRAMES)]
-    assert comparison.process(frames, explain) == FRAMES, source.read_text()
+    frames = [(0, header(values, types["inputs_t"])) for _ in range(FRAMES)]
+    assert comparison.process(frames, describe) == FRAMES, source.read_text()

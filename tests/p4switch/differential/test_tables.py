@@ -10,7 +10,7 @@ from tests.p4switch.compiled import compile_file
 from tests.p4switch.differential.comparison import Comparison
 from tests.p4switch.differential.conftest import PROGRAMS, ROUNDS, Sides
 from tests.p4switch.differential.entries import PORTS, Writer, batches
-from tests.p4switch.differential.frames import damaged, header, header_types
+from tests.p4switch.differential.frames import damaged, explain, header, header_types
 from tests.p4switch.differential.sides import Frame
 from tests.p4switch.differential.values import Values
 
@@ -30,10 +30,13 @@ def test_random_entries_and_packets(seed: int, sides: Sides) -> None:
         frame = header(values, types["probe_t"], writer.wanted("hdr.probe")) + bytes(types["results_t"].fixed_bits // 8)
         return rng.choice(PORTS), damaged(values, frame + rng.randbytes(rng.randrange(8)))
 
+    def describe(packet: bytes) -> str:
+        return explain(packet, types["probe_t"], types["results_t"])
+
     for _ in range(4):
         updates = writer.profile_updates(members=4, groups=3) + writer.table_updates(150) + writer.missing()
         for batch in batches(rng, updates):
             comparison.write(batch)
-        assert comparison.process([frame() for _ in range(FRAMES)]) > FRAMES // 2
+        assert comparison.process([frame() for _ in range(FRAMES)], describe) > FRAMES // 2
         comparison.read_everything()
         comparison.read_registers(bmv2_json)

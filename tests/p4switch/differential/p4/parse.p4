@@ -124,7 +124,8 @@ control check(inout headers_t hdr, inout metadata_t meta) {
 control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     counter(16, CounterType.packets_and_bytes) errors;
     apply {
-        std.egress_spec = (bit<9>)hdr.start.count[1:0];
+        std.egress_spec = 3;
+        if (hdr.start.isValid()) { std.egress_spec = (bit<9>)hdr.start.count[1:0]; }
         hdr.verdict.setValid();
         hdr.verdict.error_number = 0xff;
         if (std.parser_error == error.NoError) { hdr.verdict.error_number = 0; }
@@ -146,6 +147,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             hdr.verdict.last_tag = hdr.tags[0].priority ++ hdr.tags[0].number ++ hdr.tags[0].last ++ hdr.start.type;
         }
         hdr.verdict.payload_length = std.packet_length[15:0];
+        if (!hdr.start.isValid()) { exit; }
 
         if (hdr.start.type[0:0] == 1) { hdr.tags.push_front(1); hdr.tags[0].setValid(); hdr.tags[0].number = 5; }
         if (hdr.start.type[1:1] == 1) { hdr.tags.pop_front(2); }

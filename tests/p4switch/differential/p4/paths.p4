@@ -18,8 +18,8 @@ header order_t {
 
 header report_t {
     bit<8> rounds_seen; bit<32> kept; bit<16> kept_more; bit<8> instance_type; bit<16> rid; bit<9> ingress_port;
-    bit<9> egress_port; bit<9> spec; bit<5> parser_error; bit<32> length; bit<19> enq_qdepth; bit<19> deq_qdepth; bit<5> qid;
-    bit<5> padding; bit<32> register_value; bit<8> colour; bit<8> direct_colour; bit<8> passes;
+    bit<9> egress_port; bit<9> spec; bit<5> parser_error; bit<32> length; bit<8> checksum_error;
+  bit<32> register_value; bit<8> colour; bit<8> direct_colour; bit<8> passes;
 }
 
 struct headers_t { packet_in_t packet_in; packet_out_t packet_out; order_t order; report_t report; }
@@ -33,7 +33,7 @@ struct metadata_t {
     bit<2> direct_colour;
 }
 
-struct learned_t { bit<8> index; bit<32> value; bit<9> port; int<7> odd; bit<1> flag; }
+struct learned_t { bit<8> index; bit<32> value; bit<9> port; bit<7> odd; bit<1> flag; }
 struct also_learned_t { bit<16> group; }
 
 parser packet_parser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
@@ -82,15 +82,16 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         sums.read(sum, slot);
         sum = sum + hdr.order.value;
         sums.write(slot, sum);
-        hdr.report.register_value = sum;
         bit<77> cell;
         odd_cells.read(cell, slot & 3);
+        // Of copies that go round, any may be the first.
+        if (std.instance_type != 4) { hdr.report.register_value = sum ^ cell[76:45]; }
         odd_cells.write(slot & 3, cell ^ (hdr.order.value ++ hdr.order.group ++ hdr.order.session ++ 21w7));
         int<16> small;
         signed_cells.read(small, slot & 3);
         signed_cells.write(slot & 3, small - (int<16>)hdr.order.group);
 
-        if (hdr.order.meter == 1) {
+        if (hdr.order.meter == 1 && std.instance_type != 4) {
             by_packet.execute_meter(slot, meta.colour);
             hdr.report.colour[1:0] = meta.colour;
             by_byte.execute_meter(slot, meta.colour);
@@ -104,7 +105,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         meta.lost = hdr.order.value;
 
         if (hdr.order.learn == 1) {
-            digest<learned_t>(1, { hdr.order.index, hdr.order.value, std.ingress_port, -(int<7>)hdr.order.value[6:0],
+            digest<learned_t>(1, { hdr.order.index, hdr.order.value, std.ingress_port, -hdr.order.value[6:0],
                 hdr.order.keep });
         }
         if (hdr.order.cut == 1) { truncate((bit<32>)hdr.order.length); }
@@ -136,16 +137,13 @@ control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metada
             hdr.report.rid = std.egress_rid;
             hdr.report.egress_port = std.egress_port;
             hdr.report.spec = std.egress_spec;
-            if (std.instance_type == 0 && hdr.order.clone == 0 && hdr.order.two_clones == 0 && hdr.order.clone_egress == 0) {
-                hdr.report.enq_qdepth = std.enq_qdepth;  // with copies on their way, it is a matter of luck
-                hdr.report.deq_qdepth = std.deq_qdepth;
-            }
+            hdr.report.checksum_error = (bit<8>)std.checksum_error;
             hdr.report.length = hdr.report.length ^ (std.packet_length << 16);
             if (hdr.order.clone_egress == 1 && std.instance_type != 2) {
                 clone_preserving_field_list(CloneType.E2E, (bit<32>)hdr.order.session, 2);
             }
             if (hdr.order.egress_drop == 1 && std.instance_type == 0) { mark_to_drop(std); }
-            if (hdr.order.recirculate == 1 && meta.rounds < (hdr.order.rounds & 3) && std.instance_type != 2) {
+            if (hdr.order.recirculate == 1 && meta.rounds < (hdr.order.rounds & 3) && std.instance_type != 2 && std.egress_port != 500) {
                 meta.rounds = meta.rounds + 1;
                 hdr.order.clone = 0;
                 hdr.order.two_clones = 0;

@@ -194,6 +194,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
 
     apply {
+        if (!hdr.results.isValid()) { exit; }  // fields that are not there have an older packet's values in BMv2
         std.egress_spec = (bit<9>)hdr.probe.nibble[1:0];
         if (exact_one.apply().hit) { hdr.results.went[0:0] = 1; } else { exact_many.apply(); }
         exact_wide.apply();
@@ -231,7 +232,7 @@ control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metada
         counters = left;
         size = 64;
     }
-    apply { leaving.apply(); }
+    apply { if (hdr.results.isValid()) { leaving.apply(); } }
 }
 
 control packet_deparser(packet_out packet, in headers_t hdr) {
