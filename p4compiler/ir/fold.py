@@ -147,6 +147,14 @@ def conjunction(parts: list[ex.Expression], span: Span) -> ex.Expression:
     return result
 
 
+def disjunction(parts: list[ex.Expression], span: Span) -> ex.Expression:
+    """Any of the parts; false if there is none."""
+    result: ex.Expression = ex.BooleanConstant(span, False)
+    for part in parts:
+        result = binary(ex.BinaryOperator.LOGICAL_OR, result, part, span)
+    return result
+
+
 def conditional(condition: ex.Expression, then: ex.Expression, otherwise: ex.Expression, span: Span) -> ex.Expression:
     if isinstance(condition, ex.BooleanConstant):
         return then if condition.value else otherwise

@@ -6,7 +6,6 @@ from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir import fold
 from p4compiler.ir import statements as st
-from p4compiler.ir.storage import Header
 from p4compiler.ir.types import BOOLEAN, Bits
 from p4compiler.lowering import values as v
 from p4compiler.lowering.places import PlaceLowering
@@ -41,7 +40,7 @@ class AssignmentLowering(PlaceLowering):
                 return v.StackLiteral(stack_type, [self.frozen(element, span) for element in elements])
             case v.HeaderPlace(type=header_type):
                 return self._copy(value, header_type, span)
-            case v.UnionPlace(type=union_type):
+            case v.UnionPlace(type=union_type) | v.UnionElement(type=union_type):
                 return self._copy(value, union_type, span)
             case v.StackPlace(type=stack_type):
                 return self._copy(value, stack_type, span)
@@ -73,7 +72,7 @@ class AssignmentLowering(PlaceLowering):
                 return [self.element(value, index, span) for index in range(len(stack.elements))]
             case v.StackLiteral(elements=elements):
                 return elements
-            case v.UnionPlace(type=type_):
+            case v.UnionPlace(type=type_) | v.UnionElement(type=type_):
                 return [self.member(value, name, span) for name, _ in self.types.members(type_)]
             case v.InvalidUnion(type=type_):
                 headers = (member for _, member in self.types.members(type_))
@@ -125,7 +124,7 @@ class AssignmentLowering(PlaceLowering):
                 self._assign_structure(fields, value, span)
             case v.HeaderPlace():
                 self._assign_header(target, value, span)
-            case v.UnionPlace():
+            case v.UnionPlace() | v.UnionElement():
                 self._assign_union(target, value, span)
             case v.StackPlace():
                 self._assign_stack(target, value, span)
@@ -137,6 +136,8 @@ class AssignmentLowering(PlaceLowering):
     def _type_of_place(self, target: v.Value) -> model.Type:
         match target:
             case v.Structure(type=type_) | v.HeaderPlace(type=type_) | v.UnionPlace(type=type_):
+                return type_
+            case v.UnionElement(type=type_):
                 return type_
             case v.StackPlace(type=stack_type):
                 return stack_type
@@ -192,21 +193,19 @@ class AssignmentLowering(PlaceLowering):
             case _:
                 raise self.session.refused("a header is needed here", span, Kind.TYPE_ERROR)
 
-    def _assign_union(self, target: v.UnionPlace, value: v.Value, span: Span) -> None:
+    def _assign_union(self, target: v.UnionPlace | v.UnionElement, value: v.Value, span: Span) -> None:
+        references = _members(target, span)
         match value:
-            case v.UnionPlace(union=source):
-                if source is not target.union:
-                    # BMv2's assign_union copies no field that nothing else computes with: it is not used.
-                    for to_member, from_member in zip(target.union.members, source.members, strict=True):
-                        self._copy_member(to_member, from_member, span)
+            case v.UnionPlace() | v.UnionElement():
+                # BMv2's assign_union copies no field that nothing else computes with: it is not used.
+                for to_member, from_member in zip(references, _members(value, span), strict=True):
+                    if not _same_header(to_member, from_member):
+                        self.write(to_member, st.CopyHeader(span, to_member, from_member))
             case v.InvalidUnion():
-                for member in target.union.members:
-                    self.emitter.emit(st.SetValid(span, ex.OneHeader(span, member), False))
+                for member in references:
+                    self.write(member, st.SetValid(span, member, False))
             case _:
                 raise self.session.refused("a header union is needed here", span, Kind.TYPE_ERROR)
-
-    def _copy_member(self, target: Header, source: Header, span: Span) -> None:
-        self.emitter.emit(st.CopyHeader(span, ex.OneHeader(span, target), ex.OneHeader(span, source)))
 
     def _assign_stack(self, target: v.StackPlace, value: v.Value, span: Span) -> None:
         match value:
@@ -248,3 +247,9 @@ def _reads(value: v.Value, target: v.Value) -> bool:
 
 def _same_header(left: ex.HeaderReference, right: ex.HeaderReference) -> bool:
     return isinstance(left, ex.OneHeader) and isinstance(right, ex.OneHeader) and left.header is right.header
+
+
+def _members(union: v.UnionPlace | v.UnionElement, span: Span) -> list[ex.HeaderReference]:
+    if isinstance(union, v.UnionElement):
+        return [member.reference for member in union.members]
+    return [ex.OneHeader(span, member) for member in union.union.members]

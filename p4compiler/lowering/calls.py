@@ -131,6 +131,8 @@ class CallLowering(ExpressionLowering):
                 return v.Scalar(self.validity(receiver, span))
             case v.UnionPlace(union=union), "isValid":
                 return v.Scalar(ex.UnionValid(span, union))
+            case v.UnionElement(members=members), "isValid":
+                return v.Scalar(fold.disjunction([self.validity(member, span) for member in members], span))
             case v.HeaderPlace(reference=reference), "setValid" | "setInvalid":
                 self.check_readable(reference, span)
                 self.write(reference, st.SetValid(span, reference, call.method == "setValid"))

@@ -5,7 +5,7 @@ Both take the same calls, so that whatever is inlined need not know where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from p4compiler.ir import expressions as ex
@@ -128,6 +128,19 @@ class StateEmitter:
         cases = (SelectCase(span, (Pattern(1),), then_name), SelectCase(span, (Pattern(0, 0),), else_name))
         self.end(Transition(span, (key,), cases))
         for name, body in ((then_name, then), (else_name, otherwise)):
+            self.begin(name, span)
+            body()
+            self.goto(join, span)
+        self.begin(join, span)
+
+    def choose(self, key: ex.VariableValue, bodies: Sequence[Body], span: Span) -> None:
+        """The body of the number that the key has, or none."""
+        base = self._name
+        join = self.new_name(f"{base}_join")
+        names = [self.new_name(f"{base}_{number}") for number in range(len(bodies))]
+        cases = [SelectCase(span, (Pattern(number),), name) for number, name in enumerate(names)]
+        self.end(Transition(span, (key,), (*cases, SelectCase(span, (Pattern(0, 0),), join))))
+        for name, body in zip(names, bodies, strict=True):
             self.begin(name, span)
             body()
             self.goto(join, span)

@@ -71,6 +71,11 @@ class ExpressionLowering(AssignmentLowering):
                 return v.HeaderPlace(type_, self._frozen_element(element, span))
             case v.Scalar(expression=ex.FieldValue(header=ex.StackElement() as element, index=index)):
                 return v.Scalar(ex.FieldValue(span, self._frozen_element(element, span), index))
+            case v.UnionElement(type=union_type, members=members):
+                reference = members[0].reference
+                assert isinstance(reference, ex.StackElement)
+                frozen = self._frozen_element(reference, span)
+                return v.UnionElement(union_type, [_at(member, frozen) for member in members])
         return value
 
     def _frozen_element(self, element: ex.StackElement, span: Span) -> ex.StackElement:
@@ -173,11 +178,22 @@ class ExpressionLowering(AssignmentLowering):
             raise self.session.refused("only stacks and tuples have elements", expression.span, Kind.UNSUPPORTED)
         if isinstance(index, ex.Constant):
             return self.element(base, index.value, expression.span)
-        if base.stack.is_of_unions:
-            raise self.session.refused("a stack of unions needs a constant index on this target", expression.span)
-        element = base.type.element
-        assert isinstance(element, model.HeaderType)
-        return v.HeaderPlace(element, self._bounded(ex.StackElement(expression.span, base.stack, index)))
+        element = self._bounded(ex.StackElement(expression.span, base.stack, index))
+        match base.type.element:
+            case model.HeaderUnionType() as union_type:
+                return self._union_element(union_type, element)
+            case model.HeaderType() as header_type:
+                return v.HeaderPlace(header_type, element)
+        raise self.session.refused("only headers and unions can be found by an index", expression.span)
+
+    def _union_element(self, type_: model.HeaderUnionType, element: ex.StackElement) -> v.UnionElement:
+        members = []
+        for number, (_, member) in enumerate(self.types.members(type_)):
+            assert isinstance(member, model.HeaderType)
+            stack = self.storage.stack_of_members(element.stack, number)
+            reference = ex.StackElement(element.span, stack, element.index, element.guard)
+            members.append(v.HeaderPlace(member, reference))
+        return v.UnionElement(type_, members)
 
     def _slice_bounds(self, expression: ast.Slice) -> tuple[int, int] | None:
         """High and low, if they are constant."""
@@ -331,3 +347,10 @@ class ExpressionLowering(AssignmentLowering):
         else:
             in_order = list(fields.values())
         return self._build(target, in_order, span)
+
+
+def _at(member: v.HeaderPlace, element: ex.StackElement) -> v.HeaderPlace:
+    """The member of a union, found by the index of another member."""
+    reference = member.reference
+    assert isinstance(reference, ex.StackElement)
+    return v.HeaderPlace(member.type, ex.StackElement(reference.span, reference.stack, element.index, element.guard))

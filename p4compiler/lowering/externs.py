@@ -9,9 +9,11 @@ from p4compiler.ir import expressions as ex
 from p4compiler.ir import fold
 from p4compiler.ir import objects as ob
 from p4compiler.ir import statements as st
-from p4compiler.ir.types import BOOLEAN, Bits
+from p4compiler.ir.storage import Header
+from p4compiler.ir.types import BOOLEAN, Bits, width_of
 from p4compiler.lowering import values as v
 from p4compiler.lowering.calls import CallLowering
+from p4compiler.lowering.emitter import Body, StateEmitter
 from p4compiler.lowering.instances import ExternInstance
 from p4compiler.source import Span
 from p4compiler.syntax import ast
@@ -77,20 +79,29 @@ class ExternLowering(CallLowering):
         return self.as_scalar(self.convert(self.value(argument), self._type(call, index), argument.span), argument.span)
 
     def _out(self, call: ResolvedCall, index: int, write: Callable[[st.Target], None]) -> None:
-        """Let `write` emit something that writes an `out` argument; a slice goes through a variable."""
+        """Let `write` emit something that writes an `out` argument; a slice goes through a variable.
+
+        So does a signed number: BMv2 takes a result as it is and does not look for a sign in it.
+        """
         argument = call.arguments[index]
         type_ = self._type(call, index)
         span = argument.span if argument is not None else call.parameters[index].span
         place = self.place(argument) if argument is not None else None
-        if isinstance(place, v.Scalar) and isinstance(place.expression, ex.VariableValue | ex.FieldValue):
+        scalar = self.types.scalar(type_)
+        is_signed = isinstance(scalar, Bits) and scalar.signed
+        if (
+            isinstance(place, v.Scalar)
+            and isinstance(place.expression, ex.VariableValue | ex.FieldValue)
+            and not is_signed
+        ):
             write(place.expression)
             return
-        if self.types.scalar(type_) is None:
+        if scalar is None:
             raise self.session.refused(f"the target cannot write a result of type {type_}", span)
-        temporary = self.temporary(type_, span)
-        write(v.scalar_target(temporary))
+        temporary = self.scalar_temporary(Bits(width_of(scalar)) if is_signed else scalar, span)
+        write(temporary)
         if place is not None:
-            self.assign(place, temporary, span)
+            self.assign(place, v.Scalar(fold.cast(temporary, scalar, span)), span)
 
     def inputs(self, expression: ast.Expression) -> tuple[ex.Expression, ...]:
         """The scalars of a list, struct or single value, in order: what is hashed, digested, logged, summed up."""
@@ -163,9 +174,30 @@ class ExternLowering(CallLowering):
         target = self.value(argument)
         if isinstance(target, v.StackPlace | v.UnionPlace | v.Structure):
             raise self.session.refused("only a header can be extracted", argument.span, Kind.TYPE_ERROR)
-        if not isinstance(target, v.HeaderPlace) or isinstance(target.reference, ex.StackElement):
-            raise self.session.refused("the header to extract must be known at compile time", argument.span)
-        self.emitter.emit(st.Extract(span, target.reference, width))
+        assert isinstance(target, v.HeaderPlace)
+        if isinstance(target.reference, ex.StackElement):
+            self._extract_element(target.reference, width, span)
+        else:
+            self.emitter.emit(st.Extract(span, target.reference, width))
+
+    def _extract_element(self, element: ex.StackElement, width: ex.Expression | None, span: Span) -> None:
+        """`extract(stack[i])`: the target extracts only into what it knows by name, so there is a state for each element."""
+        emitter = self.emitter
+        assert isinstance(emitter, StateEmitter)
+        if element.guard is not None:
+            error = self.checked.errors.index("StackOutOfBounds")
+            emitter.emit(st.Verify(span, element.guard, ex.Constant(span, error, Bits(32))))
+        index = self.scalar_temporary(element.index.type, span, "index")
+        emitter.emit(st.Assign(span, index, element.index))
+        headers = element.stack.elements
+        self.session.count_select_cases(len(headers), span)
+
+        def extract(header: ex.HeaderReference) -> Body:
+            return lambda: emitter.emit(st.Extract(span, header, width))
+
+        largest = (1 << width_of(index.type)) - 1
+        known = [ex.OneHeader(span, header) for header in headers if isinstance(header, Header)]
+        emitter.choose(index, [extract(header) for header in known[: largest + 1]], span)
 
     def _lookahead(self, type_: model.Type, offset: int, span: Span) -> tuple[v.Value, int]:
         """The value at that offset in the packet, and the offset after it."""

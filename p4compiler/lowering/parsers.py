@@ -27,9 +27,6 @@ START = "start"
 MAX_DEPTH = 100
 """Of parsers applied within one another."""
 
-MAX_CASES = 100_000
-"""Of all selects, ranges taken apart into masks."""
-
 
 class BodyLowering(ControlLowering):
     """All of it: bodies of controls and of parsers."""
@@ -168,11 +165,7 @@ class BodyLowering(ControlLowering):
                 return [ValueSetCase(case.span, value_set, target)]
         alternatives = [self._patterns(part, key) for part, key in zip(self._flat_sets(sets, keys), keys, strict=True)]
         # Ranges multiply where several keys have one.
-        self.session.select_cases += prod(map(len, alternatives))
-        if self.session.select_cases > MAX_CASES:
-            raise self.session.refused(
-                f"the ranges of the selects give more than {MAX_CASES} cases", case.span, Kind.OVERLIMIT
-            )
+        self.session.count_select_cases(prod(map(len, alternatives)), case.span)
         return [SelectCase(case.span, combination, target) for combination in product(*alternatives)]
 
     def _flat_sets(

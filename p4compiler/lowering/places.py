@@ -137,6 +137,8 @@ class PlaceLowering:
                 member_type = self.types.members(union_type)[index][1]
                 assert isinstance(member_type, model.HeaderType)
                 return v.HeaderPlace(member_type, ex.OneHeader(span, union.members[index]))
+            case v.UnionElement(type=union_type, members=members):
+                return members[self._union_member(union_type, name)]
             case v.UnionCursor(type=union_type, stack=stack, is_next=is_next):
                 index = self._union_member(union_type, name)
                 member_type = self.types.members(union_type)[index][1]

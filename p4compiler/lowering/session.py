@@ -13,6 +13,9 @@ from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
 
+MAX_CASES = 100_000
+"""Of all selects, ranges taken apart into masks."""
+
 
 class Session:
     """The state of one run.
@@ -46,6 +49,16 @@ class Session:
         self.select_cases = 0
         """Cases of all selects so far, ranges taken apart."""
         self.effects: dict[ast.Expression, bool] = {}
+
+    def count_select_cases(self, number: int, span: Span) -> None:
+        """So many cases are about to be made.
+
+        Raises:
+            Abandoned: there are too many, which is reported.
+        """
+        self.select_cases += number
+        if self.select_cases > MAX_CASES:
+            raise self.refused(f"the selects have more than {MAX_CASES} cases", span, Kind.OVERLIMIT)
 
     def refused(self, message: str, span: Span, kind: Kind = Kind.UNSUPPORTED_ON_TARGET) -> Abandoned:
         """Report an error; to be raised, which gives up what is being lowered."""

@@ -30,6 +30,7 @@ class StorageBuilder:
         self.headers: list[Header] = []
         self.stacks: list[HeaderStack] = []
         self.unions: list[HeaderUnion] = []
+        self._member_stacks: dict[tuple[HeaderStack, int], HeaderStack] = {}
         self._count = 0
         self._statements = 0
         self._fields: list[Span] = []
@@ -113,6 +114,17 @@ class StorageBuilder:
         notes = [Note("for this field", self._fields[-1])] if self._fields else []
         self._fields.clear()
         return self._types.refused(message, span, kind, notes)
+
+    def stack_of_members(self, stack: HeaderStack, member: int) -> HeaderStack:
+        """The members of that number of all unions in a stack, as a stack of headers: by it they can be found by an index."""
+        known = self._member_stacks.get((stack, member))
+        if known is None:
+            unions = [element for element in stack.elements if isinstance(element, HeaderUnion)]
+            name = self.unique(f"{stack.name}.{unions[0].layout.members[member][0]}")
+            known = HeaderStack(stack.span, name, tuple(union.members[member] for union in unions))
+            self._member_stacks[stack, member] = known
+            self.stacks.append(known)
+        return known
 
     def _structure(self, type_: model.Type, name: str, span: Span, field_lists: tuple[int, ...]) -> Structure:
         fields: dict[str, Value] = {}

@@ -64,6 +64,14 @@ class UnionPlace(Value):
 
 
 @dataclass(slots=True)
+class UnionElement(Value):
+    """A union of a stack by an index that is computed at run time; its members are elements of stacks of their own."""
+
+    type: model.HeaderUnionType
+    members: list[HeaderPlace]
+
+
+@dataclass(slots=True)
 class InvalidUnion(Value):
     """`{#}` as a header union."""
 
@@ -134,7 +142,7 @@ def is_place(value: Value) -> bool:
             return isinstance(expression, ex.VariableValue | ex.FieldValue)
         case Structure(fields=fields, is_stored=is_stored):
             return is_stored or all(is_place(part) for part in fields.values())
-        case HeaderPlace() | UnionPlace() | StackPlace() | SliceTarget():
+        case HeaderPlace() | UnionPlace() | UnionElement() | StackPlace() | SliceTarget():
             return True
     return False
 
@@ -168,6 +176,9 @@ def leaves(value: Value) -> Iterator[ex.Expression | ex.HeaderReference | Header
                 yield from leaves(element)
         case UnionPlace(union=union):
             yield union
+        case UnionElement(members=members):
+            for member in members:
+                yield member.reference
         case StackPlace(stack=stack):
             yield stack
         case SliceTarget(base=base):

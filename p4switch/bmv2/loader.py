@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from p4switch.bmv2 import document as doc
@@ -249,7 +250,8 @@ def _headers(
         names = members(f"header union {union.name!r}", union.header_ids)
         unions[union.name] = model.HeaderUnion(union.name, names)
         for name in names:
-            headers[name] = model.Header(name, headers[name].type, False, union=union.name)
+            # A stack may show the members of several unions by an index.
+            headers[name] = replace(headers[name], union=union.name)
     return headers, stacks, unions
 
 

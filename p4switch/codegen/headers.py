@@ -211,3 +211,15 @@ def set_valid(code: Expressions, header: model.Header, valid: bool) -> None:
         for other in code.layout.program.unions[header.union].headers:
             code.out.line(f"{code.layout.header(other)}.valid = 0;")
     code.out.line(f"{code.layout.header(header.name)}.valid = {int(valid)};")
+
+
+def invalidate_siblings(code: Expressions, stack: model.HeaderStack, at: str, condition: str = "1") -> None:
+    """`stack[at]` becomes valid if the condition holds: the other members of a union that it is in become invalid."""
+    program = code.layout.program
+    for index, name in enumerate(stack.headers):
+        union = program.headers[name].union
+        if union is not None:
+            with code.out.block(f"if ({at} == {index} && {condition})"):
+                for other in program.unions[union].headers:
+                    if other != name:
+                        code.out.line(f"{code.layout.header(other)}.valid = 0;")

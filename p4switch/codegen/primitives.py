@@ -9,7 +9,7 @@ from p4switch.bmv2 import model
 from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions, is_boolean
-from p4switch.codegen.headers import copy_field, header_bytes, set_valid, store
+from p4switch.codegen.headers import copy_field, header_bytes, invalidate_siblings, set_valid, store
 from p4switch.codegen.layout import Layout, ctype, limbs
 from p4switch.codegen.writer import Writer, c_string
 
@@ -229,6 +229,7 @@ def _gen_assign_header(place: Place, code: Expressions, primitive: model.Primiti
         stack = place.program.stacks[target.stack]
         at = code.out.hoist(("index", id(target.index)), "uint64_t", code.word(target.index))
         with code.out.block(f"if ({at} < {len(stack.headers)})"):
+            invalidate_siblings(code, stack, at, f"{from_pointer}->valid")
             _copy_header(code, stack.type, f"{code.layout.stack(stack.name)}[{at}]", f"(*{from_pointer})")
         return
     header = _header(place, primitive, 0)
@@ -274,6 +275,7 @@ def _gen_add_header(place: Place, code: Expressions, primitive: model.Primitive)
         path = f"{code.layout.stack(stack.name)}[{at}]"
         with code.out.block(f"if ({at} < {len(stack.headers)} && !{path}.valid)"):
             code.out.line(f"memset(&{path}, 0, sizeof {path});")
+            invalidate_siblings(code, stack, at)
             code.out.line(f"{path}.valid = 1;")
             code.out.line(f"packet->packet_length += {stack.type.fixed_bits // 8};")
         return

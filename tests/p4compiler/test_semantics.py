@@ -158,6 +158,22 @@ CASES: dict[str, Case] = {
         (1, 2, 0, 0, 0, 0),
         (11, 12, 0, 0, 0, 0),
     ),
+    "signed_results_keep_their_sign": (
+        "",
+        """
+        register<int<8>>(2) r;
+        apply {
+            int<8> v;
+            r.write(1, -1);
+            r.read(v, 1);
+            if (v == -1) { hdr.h.a = 1; }
+            hash(v, HashAlgorithm.identity, 8w0, { 8w0xfe }, 16w256);
+            if (v == -2) { hdr.h.b = 1; }
+        }
+        """,
+        (0, 0, 0, 0, 0, 0),
+        (1, 1, 0, 0, 0, 0),
+    ),
     "overloads_by_number_and_names": (
         """
         bit<8> f(in bit<8> a) { return a + 1; }

@@ -33,6 +33,7 @@ class _Headers:
         self._context = context
         self._document = context.document
         self._layouts: set[HeaderLayout | UnionLayout] = set()
+        self._known: dict[Header, int] = {}
 
     def scalars(self) -> None:
         """All variables as the fields of one metadata header; each varbit has an instance of its own."""
@@ -64,9 +65,13 @@ class _Headers:
         self._instance(name, type_name, metadata=True)
 
     def header(self, header: Header) -> int:
-        """The id of the new instance."""
-        self._layout(header.layout, header.is_metadata)
-        return self._instance(header.name, header.layout.name, header.is_metadata)
+        """The id of the instance; the members of a union may also be elements of a stack."""
+        known = self._known.get(header)
+        if known is None:
+            self._layout(header.layout, header.is_metadata)
+            known = self._instance(header.name, header.layout.name, header.is_metadata)
+            self._known[header] = known
+        return known
 
     def _instance(self, name: str, type_name: str, metadata: bool) -> int:
         number = self._context.next_id("headers")
