@@ -227,11 +227,12 @@ class ValueSetField:
 @final
 @node
 class ValueSet(ControlPlaneObject):
-    """A parser's value set; `width` is that of a member."""
+    """A parser's value set; `width` is that of a member, `data_type` its type as the control plane would see it."""
 
     size: int
     width: int
     fields: tuple[ValueSetField, ...]
+    data_type: DataType
 
 
 @final

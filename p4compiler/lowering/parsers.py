@@ -221,7 +221,16 @@ class BodyLowering(ControlLowering):
             annotations = lower_annotations(declaration.annotations)
             hidden = has_annotation(declaration, "hidden")
             fields = self._value_set_fields(element)
-            known = ob.ValueSet(declaration.span, name, annotations, hidden, size, self.types.width(element), fields)
+            known = ob.ValueSet(
+                declaration.span,
+                name,
+                annotations,
+                hidden,
+                size,
+                self.types.width(element),
+                fields,
+                self.types.data_type(element),
+            )
             self.session.value_sets[name, declaration] = known
         return known
 

@@ -112,7 +112,7 @@ class TableLowering(StatementLowering):
                 raise self.session.refused(
                     f"the parameter '{parameter.name.text}' of an action must be bit<>, int<> or bool on this target",
                     parameter.span,
-                    Kind.INVALID,
+                    Kind.TYPE_ERROR,
                 )
             value = ex.Parameter(parameter.span, external_name(parameter), scalar)
             scope.bind(parameter, v.Scalar(ex.ParameterValue(parameter.span, value)))

@@ -74,7 +74,7 @@ class Tables(Keysets):
         inner = self.underlying_of(type_)
         if not isinstance(
             inner,
-            model.BitsType | model.BoolType | model.EnumType | model.ErrorType | model.VarbitType | model.TypeVariable,
+            model.BitsType | model.BoolType | model.EnumType | model.ErrorType,
         ):
             self.type_error(f"a table's key cannot have type '{type_}'", key.expression)
         elif self.is_compile_time(key.expression):
@@ -202,7 +202,7 @@ class Tables(Keysets):
         if name == "default_action":
             self._default_action(table, item)
             return
-        if name not in KNOWN_PROPERTIES and (hint := closest(name, KNOWN_PROPERTIES)):
+        if name not in KNOWN_PROPERTIES and (hint := closest(name, KNOWN_PROPERTIES, farthest=2)):
             notes = [Note(f"did you mean '{hint}'?")]
             self.warning(Kind.UNKNOWN, f"table property '{name}' means nothing here", item.name, notes)
         type_ = self.expression(item.value)
@@ -217,6 +217,8 @@ class Tables(Keysets):
                 self.type_error(f"property '{name}' must be a compile-time constant", item.value)
             elif value is not None and (value < 0 or (value == 0 and name != "size")):
                 self.type_error(f"property '{name}' must be positive, not {value}", item.value)
+        elif name == "support_timeout" and not isinstance(self.constant(item.value), bool):
+            self.error(Kind.EXPECTED, f"property '{name}' must be true or false", item.value)
         elif name in BOOLEAN_PROPERTIES and not isinstance(type_, model.BoolType):
             self.type_error(f"property '{name}' must be true or false, not of type '{type_}'", item.value)
 

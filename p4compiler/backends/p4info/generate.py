@@ -8,6 +8,7 @@ from typing import Protocol
 from p4compiler.backends.p4info import messages as m
 from p4compiler.backends.p4info.annotations import documentation, unstructured_and_structured
 from p4compiler.backends.p4info.entries import generate_entries
+from p4compiler.backends.p4info.restrictions import check_action, check_value_set
 from p4compiler.backends.p4info.symbols import Prefix, Symbols
 from p4compiler.backends.p4info.types import TypeInfoBuilder, type_name, value_bytes
 from p4compiler.diagnostics import Diagnostics, Kind
@@ -237,6 +238,7 @@ class _Generator:
         if action.hidden or action.name in self._actions:
             return
         self._actions.add(action.name)
+        check_action(action, self._diagnostics)
         ids = field_ids(action.parameters, self._diagnostics)
         parameters = [self._parameter(p, number) for p, number in zip(action.parameters, ids, strict=True)]
         info.actions.append(m.Action(self._preamble(Prefix.ACTION, action), parameters))
@@ -382,6 +384,7 @@ class _Generator:
     # -- other objects
 
     def _value_set(self, value_set: ob.ValueSet) -> m.ValueSet:
+        check_value_set(value_set, self._diagnostics)
         ids = field_ids(value_set.fields, self._diagnostics)
         fields = []
         for field, number in zip(value_set.fields, ids, strict=True):

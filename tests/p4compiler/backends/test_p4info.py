@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from p4base.messages import p4i, p4r
+from p4compiler import driver
 from p4compiler.backends.p4info import messages as m
 from p4compiler.backends.p4info.output import encode, format_text
 from p4compiler.backends.p4info.symbols import Prefix, Symbols
@@ -149,3 +152,51 @@ def test_entries_as_a_write_request(tmp_path: Path) -> None:
     assert (first.priority, second.priority) == (2, 1) and first.is_const
     assert first.match[1].ternary.value == b"\x00\x10" and len(second.match) == 1
     assert first.action.action.params[0].value == b"\x01\x23"
+
+
+@pytest.mark.parametrize(
+    ("element", "key", "kind"),
+    [
+        ("bit<8>", "m.x", None),
+        ("int<8>", "m.i", None),
+        ("plain_t", "m.x", None),
+        ("serializable_t", "serializable_t.a", None),
+        ("nested_t", "m.x", "unsupported"),
+        ("flag_t", "m.f", "unsupported"),
+        ("tuple<bit<8>, bit<8>>", "m.x, m.y", "unsupported"),
+        ("bool", "m.f", "invalid"),
+        ("error", "error.NoError", "invalid"),
+    ],
+)
+def test_value_sets_that_p4runtime_cannot_describe(element: str, key: str, kind: str | None, tmp_path: Path) -> None:
+    """They are no error where no P4Info is asked for."""
+    parser = f"""
+    enum bit<8> serializable_t {{ a = 1 }}
+    struct plain_t {{ bit<8> a; }}
+    struct nested_t {{ plain_t inner; }}
+    struct flag_t {{ bool flag; }}
+    parser MyParser(packet_in p, out headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {{
+        value_set<{element}>(4) values;
+        state start {{ p.extract(hdr.h); p.extract(hdr.g); transition select({key}) {{ values: more; default: accept; }} }}
+        state more {{ transition accept; }}
+    }}
+    """
+    _asks_for_p4info(v1model(parser=parser), kind, tmp_path)
+
+
+@pytest.mark.parametrize(("type_", "kind"), [("bool", None), ("error", "type-error")])
+def test_parameters_that_p4runtime_cannot_describe(type_: str, kind: str | None, tmp_path: Path) -> None:
+    inside = f"action a({type_} given) {{ }} table t {{ key = {{ m.x : exact; }} actions = {{ a; }} }} apply {{ t.apply(); }}"
+    _asks_for_p4info(v1model(inside), kind, tmp_path)
+
+
+def _asks_for_p4info(source: str, kind: str | None, tmp_path: Path) -> None:
+    """Compile with P4Info, where an error of that kind is expected (None: no error), and without, where it is none."""
+    program, out = tmp_path / "program.p4", tmp_path / "out"
+    program.write_text(source, encoding="utf-8")
+    common = ["--Wdisable", "-o", f"{out}.json", str(program)]
+    assert driver.main(common) == 0
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert driver.main(["--p4runtime-files", f"{out}.txtpb", *common]) == (0 if kind is None else 1)
+    assert kind is None or f"error[{kind}]: " in said.getvalue()

@@ -153,6 +153,7 @@ TABLE = HEADER + (
         ("actions = { a(s.x); } default_action = a(§K, 1);", "type-error"),
         ("§default_action = b; actions = { b; }", "type-error"),
         ("actions = { b; } size = §true;", "invalid"),
+        ("actions = { b; } support_timeout = §1;", "expected"),
         ("key = { s.x : exact; } actions = { b; } entries = { §(1, 2): b; }", "type-error"),
         ("key = { s.x : exact; } actions = { b; } entries = { §true: b; }", "type-error"),
         ("key = { s.x : exact; } actions = { b; } entries = { §s.x: b; }", "type-error"),
