@@ -176,6 +176,13 @@ class Expressions:
         text = inner.text if inner.clean else f"({inner.text} & {literal(ones(inside)).text})"
         return Term(f"({text} | ({fill} << {inside}))", count == 64)
 
+    def _signed_words(self, array: str, words: int, low: int, count: int) -> Term:
+        """Bits of a two's complement value that fills so many words of a C array, also of those above it."""
+        width = words * 64
+        if low + count <= width:
+            return self._words(array, 0, width, low, count)
+        return self._sign_filled(lambda at, bits: self._words(array, 0, width, at, bits), width, low, count)
+
     def packet_bits(self, pointer: str, position: int, count: int, low: int = 0, width: int = 64) -> Term:
         """`count` bits of the packet at bit `position` behind `pointer`, the most significant first."""
         if low >= width:
@@ -283,7 +290,7 @@ class Expressions:
             fill = "0" if bounds[0] >= 0 else f"(uint64_t)((int64_t){source}[{limbs(width) - 1}] >> 63)"
             self.out.line(f"uint64_t {name}[{limbs(width)}];")
             self.out.line(f"kv_wide_shr({name}, {source}, {by}, {limbs(width)}, {fill});")
-            return self._words(name, 0, limbs(width) * 64, low, count)
+            return self._signed_words(name, limbs(width), low, count)
         if op in ("/", "%"):
             other = range_of(right)
             if bounds[0] < 0 or other[0] < 0:
@@ -310,7 +317,7 @@ class Expressions:
             )
             self.out.line(f"const uint64_t *const {chosen} =")
             self.out.line(f"    {above} > 0 ? {high_text} : {below} < 0 ? {low_text} : {value};")
-            return self._words(chosen, 0, limbs(precision) * 64, low, count)
+            return self._signed_words(chosen, limbs(precision), low, count)
         value = self.out.hoist(("saturated", id(expr)), "kv_i128", f"(kv_i128){self.u128(left, 128)}")
         high_text, low_text = _i128(most), _i128(least)
         clamped = f"({value} > {high_text} ? {high_text} : {value} < {low_text} ? {low_text} : {value})"

@@ -172,6 +172,13 @@ def test_small_numbers_are_not_cut_to_an_int_of_c() -> None:
     check(random.Random(0), [48, 64, 64, 48, 64, 128, 64, 48, 64], expressions)
 
 
+def test_signs_reach_above_the_words_of_a_wide_value() -> None:
+    shifted = op(">>", ref("in", "s129"), op("&", ref("in", "u4"), hexstr(15)))
+    below = op("sat_cast", op("-", ref("in", "u9"), ref("in", "u129")), hexstr(64))
+    expressions = [shifted, below, op("b2d", None, op("<", below, ref("in", "u600")))]
+    check(random.Random(0), [600, 600, 8], expressions)
+
+
 def check(rng: random.Random, targets: list[int], expressions: list[Json]) -> None:
     """Compute the expressions, cut to so many bits each, in generated C and here, over random inputs."""
     fields = inputs()
