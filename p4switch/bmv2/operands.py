@@ -248,7 +248,10 @@ class Operands:
         if op == "valid_union":
             return model.Unary(op, self._need(where, op, child("right"), "union"))
         if op in ("last_stack_index", "size_stack"):
-            return model.Unary(op, self._need(where, op, child("right"), "stack"))
+            right = child("right")
+            if isinstance(right, model.UnionStackRef):  # what next it has is the same
+                return model.Unary(op, model.StackRef(right.stack))
+            return model.Unary(op, self._need(where, op, right, "stack"))
         if op in ("dereference_header_stack", "dereference_stack"):
             stack = self._need(where, op, child("left"), "stack")
             assert isinstance(stack, model.StackRef)
