@@ -9,6 +9,7 @@ from p4compiler.ir import objects as ob
 from p4compiler.ir import statements as st
 from p4compiler.ir.program import ParserState, Program, Transition
 from p4compiler.ir.storage import Variable
+from p4compiler.ir.types import Bits
 from p4compiler.ir.walk import blocks_of, subexpressions_of
 from p4compiler.passes.rewriter import Rewrite, rewrite_program, with_blocks
 
@@ -24,6 +25,7 @@ def copy_complex_operands(program: Program) -> Program:
         r.write(tmp, b);                                                         key = look & 7;
         t.key = h.x + 1;                                                         select (key)
         t.apply();
+    A signed value that a register, a hash or a random number was written to is assigned to itself through bit<>.
     """
     rewrite = _Copy(program)
     result = rewrite_program(program, rewrite)
@@ -116,6 +118,7 @@ class _Copy(Rewrite):
                 changed = self._operands(statement, before)
                 result += before
                 result.append(changed)
+                result += _sign_found_again(changed)
         return tuple(result)
 
     def _operands(self, statement: st.Statement, before: list[st.Statement]) -> st.Statement:
@@ -175,6 +178,17 @@ class _Copy(Rewrite):
         self._in_parser = False
         transition = Transition(state.transition.span, tuple(keys), state.transition.cases)
         return ParserState(state.span, state.name, tuple(body), transition)
+
+
+def _sign_found_again(statement: st.Statement) -> tuple[st.Statement, ...]:
+    """BMv2 gives a signed target the bits of a register, a hash or a random number as a number that is not negative."""
+    if not isinstance(statement, st.ReadRegister | st.Hash | st.Random):
+        return ()
+    target, type_ = statement.target, statement.target.type
+    if not (isinstance(type_, Bits) and type_.signed):
+        return ()
+    bits = ex.Cast(statement.span, Bits(type_.width), target)
+    return (st.Assign(statement.span, target, ex.Cast(statement.span, type_, bits)),)
 
 
 def is_simple(expression: ex.Expression) -> bool:

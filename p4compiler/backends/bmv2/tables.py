@@ -11,6 +11,7 @@ from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir.objects import ActionCall, ActionProfile, Entry, Key, KeySet, MatchKind, Table
 from p4compiler.ir.types import width_of
+from p4compiler.source import Span
 
 DEFAULT_TABLE_SIZE = 1024
 
@@ -108,13 +109,13 @@ def _default_entry(context: Context, call: ActionCall, is_const: bool) -> doc.De
 def _entry(context: Context, keys: list[Key], entry: Entry) -> doc.TableEntry:
     return doc.TableEntry(
         doc.SourceInfo.of(entry.span),
-        [_match_key(context, key, keyset) for key, keyset in zip(keys, entry.keys, strict=True)],
+        [_match_key(context, key, keyset, entry.span) for key, keyset in zip(keys, entry.keys, strict=True)],
         doc.ActionEntry(context.action_ids[entry.call.action], [hex_string(value) for value in entry.call.arguments]),
         entry.priority,
     )
 
 
-def _match_key(context: Context, key: Key, keyset: KeySet) -> doc.MatchKey:
+def _match_key(context: Context, key: Key, keyset: KeySet, span: Span) -> doc.MatchKey:
     width = width_of(key.expression.type)
     size = (width + 7) // 8
     ones = (1 << width) - 1
@@ -130,6 +131,8 @@ def _match_key(context: Context, key: Key, keyset: KeySet) -> doc.MatchKey:
             return doc.MatchKey("lpm", key=hex_string(value & mask, size), prefix_length=prefix)
         case MatchKind.RANGE:
             low, high = (0, ones) if keyset.any else (value, value if keyset.high is None else keyset.high & ones)
+            if low > high:  # the target, and P4Runtime, compare bits
+                context.unsupported("a range of a signed key cannot cross zero on this target", span)
             return doc.MatchKey("range", start=hex_string(low, size), end=hex_string(high, size))
         case _:
             mask = 0 if keyset.any else ones if keyset.mask is None else keyset.mask & ones

@@ -268,6 +268,8 @@ def test_selector_input_comes_from_the_table(tmp_path: Path) -> None:
         (v1model().replace("MyUpdate(inout headers_t hdr, inout meta_t m) { apply { }",
                            "MyUpdate(inout headers_t hdr, inout meta_t m) { apply { m.x = 1; }"), "only calls of"),
         (v1model("apply { clone(CloneType.E2E, 1); }"), "can only be called in egress"),
+        (v1model("table t { key = { m.i : range; } actions = { NoAction; } const entries = { -2 .. 1: NoAction(); } }"
+                 " apply { t.apply(); }"), "cannot cross zero"),
         (v1model("apply { mark_to_drop(); }"), "the standard metadata as its argument"),
         (v1model("apply { recirculate_preserving_field_list(0); }"), "can only be called in egress"),
         (v1model().replace("MyEgress(inout headers_t hdr, inout meta_t m, inout standard_metadata_t sm) { apply { }",

@@ -29,7 +29,8 @@ SOURCES = {
     "copy-complex-operands": v1model(
         """
         register<bit<8>>(4) r;
-        action a() { r.write((bit<32>)m.x, m.x + 1); digest<meta_t>(1, m); }
+        register<int<8>>(4) s;
+        action a() { r.write((bit<32>)m.x, m.x + 1); s.read(m.i, 0); digest<meta_t>(1, m); }
         table t { key = { m.x + 1 : exact @name("k"); hdr.h.a & 7 : ternary; hdr.h.isValid() : exact; } actions = { a; } }
         apply { t.apply(); }
         """,
