@@ -102,6 +102,15 @@ class Attachments(msgspec.Struct, frozen=True):
             if neighbor == address
         )
 
+    def ways(self, address: int) -> tuple[NextHop, ...]:
+        """How a packet to `address` leaves: to the neighbour that it is, else by the longest of the static routes that hold it."""
+        found = self.next_hops(address)
+        holding = [route for route in self.routes if route.prefix.contains(address)]
+        if found or not holding:
+            return found
+        longest = max(holding, key=lambda route: route.prefix.length)
+        return tuple(hop for neighbor in longest.via for hop in self.next_hops(neighbor))
+
 
 # -- the file
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from controlplane.desired.inputs import MAX_VNI
 from controlplane.kube.documents import Document, parse_yaml
 from controlplane.options import OptionsError
 
 DetectLocalMode = Literal["Port", "ClusterCIDR", "NodeCIDR"]
+TunnelMode = Literal["routed", "vxlan", "geneve"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -55,6 +57,11 @@ class _ClientSection(_Strict):
     post_events: bool | None = None
 
 
+class _TunnelSection(_Strict):
+    mode: TunnelMode | None = None
+    vni: Annotated[int, msgspec.Meta(ge=0, le=MAX_VNI)] | None = None
+
+
 class _LoggingSection(_Strict):
     format: Literal["text", "json"] | None = None
     level: LogLevel | None = None
@@ -76,6 +83,7 @@ class Configuration(_Strict):
     detect_local_mode: DetectLocalMode | None = None
     node_port_addresses: list[str] | None = None
     masquerade_all: bool | None = None
+    tunnel: _TunnelSection | None = None
     healthz_bind_address: str | None = None
     metrics_bind_address: str | None = None
     control_socket: str | None = None
@@ -126,6 +134,7 @@ def _flatten(file: Configuration, folder: Path) -> dict[str, Any]:
     switch = file.switch or _SwitchSection()
     tls = switch.tls or _TlsSection()
     logging = file.logging or _LoggingSection()
+    tunnel = file.tunnel or _TunnelSection()
     values: dict[str, Any] = {
         "node_name": file.hostname_override,
         "kubeconfig": client.kubeconfig,
@@ -151,6 +160,8 @@ def _flatten(file: Configuration, folder: Path) -> dict[str, Any]:
         "detect_local_mode": file.detect_local_mode,
         "nodeport_addresses": split_list(file.node_port_addresses),
         "masquerade_all": file.masquerade_all,
+        "tunnel_mode": tunnel.mode,
+        "tunnel_vni": tunnel.vni,
         "healthz_bind_address": file.healthz_bind_address,
         "metrics_bind_address": file.metrics_bind_address,
         "control_socket": file.control_socket,

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from controlplane.addresses import AddressError, Prefix, parse_prefix
-from controlplane.desired.inputs import DETECT_LOCAL_MODES, Settings
+from controlplane.desired.inputs import DETECT_LOCAL_MODES, MAX_VNI, TUNNEL_MODES, Settings
 
 
 class OptionsError(ValueError):
@@ -44,10 +44,12 @@ class ControllerOptions:
             cluster's ServiceCIDR objects count as well.
         cluster_cidrs: the cluster's pod address ranges, both families.
         detect_local_mode: how the traffic of this cluster's pods is told from traffic that comes from outside:
-            `Port` (by the switch port it comes in on), `ClusterCIDR` (by its source in `cluster_cidrs`) or `NodeCIDR` (in
-            the node's own podCIDRs).
+            `Port` (by the switch port it comes in on, and elsewhere by `cluster_cidrs` and the Nodes' podCIDRs),
+            `ClusterCIDR` (by its source in `cluster_cidrs` alone) or `NodeCIDR` (in this node's own podCIDRs alone).
         nodeport_addresses: ranges of the node's own addresses at which NodePorts are served; empty or `primary`: its InternalIPs.
         masquerade_all: masquerade everything sent to a Service.
+        tunnel_mode: how pods of other nodes are reached: `routed`, `vxlan` or `geneve`, the same on all nodes.
+        tunnel_vni: the network identifier of the tunnels, the same on all nodes.
         tls_ca: PEM file of the authority that signed the switch's certificate; None: no TLS.
         tls_cert: PEM file of the controller's own certificate, for mutual TLS; needs `tls_key`.
         tls_key: PEM file of its private key.
@@ -81,6 +83,8 @@ class ControllerOptions:
     detect_local_mode: str = "Port"
     nodeport_addresses: tuple[str, ...] = ()
     masquerade_all: bool = False
+    tunnel_mode: str = "routed"
+    tunnel_vni: int = 1
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -141,6 +145,10 @@ class ControllerOptions:
             )
         if self.detect_local_mode == "ClusterCIDR" and not self.cluster_cidrs:
             raise OptionsError("detect-local-mode ClusterCIDR needs the cluster CIDR")
+        if self.tunnel_mode not in TUNNEL_MODES:
+            raise OptionsError(f"the tunnel mode must be one of {', '.join(TUNNEL_MODES)}, not {self.tunnel_mode!r}")
+        if not 0 <= self.tunnel_vni <= MAX_VNI:
+            raise OptionsError(f"the tunnel VNI must be between 0 and {MAX_VNI}, not {self.tunnel_vni}")
         self.settings()
 
     def settings(self) -> Settings:
@@ -153,6 +161,8 @@ class ControllerOptions:
             self.detect_local_mode,
             None if not ports or "primary" in ports else _prefixes(ports, "node-port addresses"),
             self.masquerade_all,
+            self.tunnel_mode,
+            self.tunnel_vni,
         )
 
 

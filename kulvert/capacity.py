@@ -75,6 +75,11 @@ def capacity_of(target: Target) -> tuple[Capacity, ...]:
             min(sizes.next_hop_table, sizes.next_hop_selector // 2),
             "sizes.next_hop_table, next_hop_selector",
         ),
+        Capacity(
+            "nodes that tunnels lead to",
+            min(sizes.tunnel_table, sizes.tunnel_source_table),
+            "sizes.tunnel_table, tunnel_source_table",
+        ),
         Capacity("connections (at half the ways)", target.connections.capacity, "connections.set_bits"),
     )
 
@@ -110,6 +115,8 @@ def find_contradictions(target: Target) -> Iterator[str]:
             f"sizes.endpoint_selector is {sizes.endpoint_selector}, less than sizes.service_endpoint_table "
             f"({sizes.service_endpoint_table}): a Service port needs at least one endpoint"
         )
+    if target.tunnel.vxlan_port == target.tunnel.geneve_port:
+        yield f"tunnel.vxlan_port and tunnel.geneve_port are both {target.tunnel.vxlan_port}: they are told apart by it"
     if sizes.next_hop_selector < 2 * sizes.next_hop_table:
         yield (
             f"sizes.next_hop_selector is {sizes.next_hop_selector}, less than twice sizes.next_hop_table "

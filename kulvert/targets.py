@@ -92,6 +92,9 @@ class Sizes:
     route_table: int
     next_hop_table: int
     next_hop_selector: int
+    tunnel_table: int
+    tunnel_end_table: int
+    tunnel_source_table: int
     mtu_table: int
     error_source_table: int
 
@@ -182,6 +185,14 @@ class Icmp:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """UDP ports of the tunnels between nodes."""
+
+    vxlan_port: int
+    geneve_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds without a packet after which a connection is forgotten, by protocol and state."""
 
@@ -246,6 +257,7 @@ class Target:
     fragments: Fragments
     masquerade: Masquerade
     icmp: Icmp
+    tunnel: Tunnel
     timeouts: Timeouts
     capabilities: Capabilities = Capabilities()
 
@@ -306,6 +318,7 @@ _TABLES = (
     "fragments",
     "masquerade",
     "icmp",
+    "tunnel",
     "timeouts",
 )
 _STRINGS = ("description", "architecture", "program")
@@ -345,6 +358,7 @@ class _Reader:
             fragments=Fragments(**self._integers("fragments", document["fragments"], Fragments, 1, 8)),
             masquerade=Masquerade(**self._integers("masquerade", document["masquerade"], Masquerade, 1, 65535)),
             icmp=Icmp(**self._integers("icmp", document["icmp"], Icmp, 1, 1 << 30)),
+            tunnel=Tunnel(**self._integers("tunnel", document["tunnel"], Tunnel, 1, 65535)),
             timeouts=self._timeouts(document["timeouts"]),
             capabilities=capabilities,
         )

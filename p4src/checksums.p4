@@ -45,6 +45,13 @@ control node_compute_checksum(inout headers_t hdr, inout metadata_t meta) {
               hdr.tcp.reserved, hdr.tcp.flags, hdr.tcp.window, hdr.tcp.urgent },
             hdr.tcp.checksum, HashAlgorithm.csum16);
 
+        // Around a frame that goes through a tunnel.
+        update_checksum(hdr.tunnel_ipv4.isValid(),
+            { hdr.tunnel_ipv4.version, hdr.tunnel_ipv4.ihl, hdr.tunnel_ipv4.traffic_class, hdr.tunnel_ipv4.total_len,
+              hdr.tunnel_ipv4.identification, hdr.tunnel_ipv4.flags, hdr.tunnel_ipv4.fragment_offset,
+              hdr.tunnel_ipv4.ttl, hdr.tunnel_ipv4.protocol, hdr.tunnel_ipv4.src_addr, hdr.tunnel_ipv4.dst_addr },
+            hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);
+
         // An ICMP error, about the packet behind it.
         update_checksum(hdr.answer_ipv4.isValid(),
             { hdr.answer_ipv4.version, hdr.answer_ipv4.ihl, hdr.answer_ipv4.traffic_class, hdr.answer_ipv4.total_len,

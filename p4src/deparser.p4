@@ -6,6 +6,12 @@
 control node_deparser(packet_out packet, in headers_t hdr) {
     apply {
         packet.emit(hdr.packet_in);
+        packet.emit(hdr.tunnel_ethernet);
+        packet.emit(hdr.tunnel_ipv4);
+        packet.emit(hdr.tunnel_ipv6);
+        packet.emit(hdr.tunnel_udp);
+        packet.emit(hdr.tunnel_vxlan);
+        packet.emit(hdr.tunnel_geneve);
         packet.emit(hdr.ethernet);
         packet.emit(hdr.arp);
         packet.emit(hdr.answer_ipv4);
@@ -18,6 +24,9 @@ control node_deparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv6_fragment);
         packet.emit(hdr.tcp);
         packet.emit(hdr.udp);
+        packet.emit(hdr.vxlan);
+        packet.emit(hdr.geneve);
+        packet.emit(hdr.geneve_options);
         packet.emit(hdr.sctp);
         packet.emit(hdr.sctp_chunk);
         packet.emit(hdr.icmp);

@@ -37,7 +37,9 @@ enum bit<8> drop_reason_t {
     UNRELATED_ERROR        = 30,    // an ICMP error about no packet that has gone through here, or by somebody who cannot know
     TOO_BIG                = 31,    // longer than the MTU of the port that it would leave on
     FRAGMENT_WITHOUT_FIRST = 32,    // a fragment whose datagram's first one has not gone through here, or too long ago
-    FRAGMENT_OVERLAP       = 33     // a fragment that begins within what has gone through already
+    FRAGMENT_OVERLAP       = 33,    // a fragment that begins within what has gone through already
+    UNKNOWN_TUNNEL         = 34,    // for this node's end of a tunnel, but not from a node that is known, with its VNI
+    CONGESTED              = 35     // marked in a tunnel as having met congestion, and inside not to be marked
 }
 
 const bit<32> DROP_REASONS = 64;

@@ -7,9 +7,10 @@ typedef bit<9>   port_id_t;
 typedef bit<48>  mac_addr_t;
 typedef bit<128> ip_addr_t;     // an IPv4 address is held as ::ffff:a.b.c.d
 
-const bit<16> ETHER_TYPE_IPV4 = 0x0800;
-const bit<16> ETHER_TYPE_ARP  = 0x0806;
-const bit<16> ETHER_TYPE_IPV6 = 0x86dd;
+const bit<16> ETHER_TYPE_IPV4        = 0x0800;
+const bit<16> ETHER_TYPE_ARP         = 0x0806;
+const bit<16> ETHER_TYPE_IPV6        = 0x86dd;
+const bit<16> ETHER_TYPE_TRANSPARENT = 0x6558;      // an Ethernet frame, within Geneve
 
 const bit<8> PROTOCOL_HOP_BY_HOP          = 0;
 const bit<8> PROTOCOL_ICMP                = 1;
@@ -152,6 +153,32 @@ header udp_t {
     bit<16> checksum;
 }
 
+// RFC 7348, section 5.
+header vxlan_t {
+    bit<8>  flags;
+    bit<24> reserved;
+    bit<24> vni;
+    bit<8>  reserved_end;
+}
+
+const bit<8> VXLAN_HAS_VNI = 0x08;
+
+// RFC 8926, section 3.4. The length of the options counts fours of bytes.
+header geneve_t {
+    bit<2>  version;
+    bit<6>  options_len;
+    bit<1>  is_control;
+    bit<1>  is_critical;
+    bit<6>  reserved;
+    bit<16> protocol;
+    bit<24> vni;
+    bit<8>  reserved_end;
+}
+
+header geneve_options_t {
+    varbit<2016> options;
+}
+
 // RFC 9260, section 3.1. The checksum is a CRC32c over header and chunks, with its lowest byte first.
 header sctp_t {
     bit<16> sport;
@@ -213,6 +240,13 @@ header nd_link_layer_option_t {
 struct headers_t {
     packet_in_t            packet_in;
     packet_out_t           packet_out;
+    // Around a frame that goes to another node; made, never parsed.
+    ethernet_t             tunnel_ethernet;
+    ipv4_t                 tunnel_ipv4;
+    ipv6_t                 tunnel_ipv6;
+    udp_t                  tunnel_udp;
+    vxlan_t                tunnel_vxlan;
+    geneve_t               tunnel_geneve;
     ethernet_t             ethernet;
     arp_t                  arp;
     // The outer headers of an ICMP error that the pipeline makes, and that carries the packet it is about; never parsed.
@@ -226,6 +260,9 @@ struct headers_t {
     ipv6_fragment_t        ipv6_fragment;
     tcp_t                  tcp;
     udp_t                  udp;
+    vxlan_t                vxlan;
+    geneve_t               geneve;
+    geneve_options_t       geneve_options;
     sctp_t                 sctp;
     sctp_chunk_t           sctp_chunk;
     icmp_t                 icmp;

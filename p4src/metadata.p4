@@ -94,10 +94,40 @@ struct service_t {
     bit<36>        affinity_fingerprint;
 }
 
+// The tunnel that a packet is to leave by.
+struct tunnel_t {
+    ip_addr_t  local_addr;      // outside, as the next three
+    ip_addr_t  remote_addr;     // 0: none
+    bit<24>    vni;
+    bit<1>     is_geneve;       // VXLAN, if not
+    mac_addr_t frame_mac;       // whom the frame inside is for
+    bit<16>    overhead;        // bytes
+}
+
 struct metadata_t {
     drop_reason_t drop_reason;
     port_kind_t   port_kind;
+    @field_list(2)
+    port_id_t     ingress_port;     // also of what has come by a tunnel
+    @field_list(2)
     mac_addr_t    port_mac;
+    bit<1>        is_ended;         // a tunnel's packet, of which only the frame inside goes on, from the parser anew
+    @field_list(2)
+    bit<1>        is_decapsulated;  // that frame; what was around it follows
+    @field_list(2)
+    mac_addr_t    arrival_local_mac;
+    @field_list(2)
+    mac_addr_t    arrival_remote_mac;
+    @field_list(2)
+    ip_addr_t     arrival_local_addr;
+    @field_list(2)
+    ip_addr_t     arrival_remote_addr;
+    @field_list(2)
+    bit<24>       arrival_vni;
+    @field_list(2)
+    bit<1>        arrival_is_geneve;
+    @field_list(2)
+    bit<2>        arrival_mark;     // the congestion mark outside
     @field_list(1)
     bit<16>       trap_reason;
     bit<1>        is_trapped;
@@ -124,6 +154,8 @@ struct metadata_t {
     bit<64>       quoted_fragment;  // what an ICMP error of the pipeline's own quotes behind the IP header: IPv6's fragment header,
     bit<64>       quoted_transport; // and eight bytes of what is carried
     bit<1>        is_to_pod;        // goes to a pod on this node
+    tunnel_t      tunnel;
+    bit<32>       answer_frame_len; // what an answer is cut to; 0: it is whole
     port_id_t     egress_port;
     bit<16>       mtu;              // of the port that it is to leave on
     mac_addr_t    next_hop_src_mac;

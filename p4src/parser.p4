@@ -113,6 +113,30 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         packet.extract(hdr.udp);
         meta.flow.l4_sport = hdr.udp.sport;
         meta.flow.l4_dport = hdr.udp.dport;
+        transition select(hdr.udp.dport, hdr.udp.len) {
+            (VXLAN_PORT, 0 &&& 0xfff0):  accept;        // too short for a header of eight bytes
+            (GENEVE_PORT, 0 &&& 0xfff0): accept;
+            (VXLAN_PORT, _):             parse_vxlan;
+            (GENEVE_PORT, _):            parse_geneve;
+            default:                     accept;
+        }
+    }
+
+    state parse_vxlan {
+        packet.extract(hdr.vxlan);
+        transition accept;
+    }
+
+    state parse_geneve {
+        packet.extract(hdr.geneve);
+        transition select(hdr.geneve.options_len) {
+            0:       accept;
+            default: parse_geneve_options;
+        }
+    }
+
+    state parse_geneve_options {
+        packet.extract(hdr.geneve_options, (bit<32>)hdr.geneve.options_len << 5);
         transition accept;
     }
 

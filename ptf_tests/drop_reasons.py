@@ -46,6 +46,8 @@ class DropReason(IntEnum):
     TOO_BIG = 31
     FRAGMENT_WITHOUT_FIRST = 32
     FRAGMENT_OVERLAP = 33
+    UNKNOWN_TUNNEL = 34
+    CONGESTED = 35
 
 
 def parse_drop_reasons(path: Path) -> dict[str, int]:

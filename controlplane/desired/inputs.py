@@ -13,6 +13,11 @@ from controlplane.kube.objects import EndpointSlice, KubeObject, Node, ObjectRef
 DETECT_LOCAL_MODES = ("Port", "ClusterCIDR", "NodeCIDR")
 """How the traffic of the cluster's own pods is told: by the switch port, or by its source address."""
 
+TUNNEL_MODES = ("routed", "vxlan", "geneve")
+"""How pods of other nodes are reached: by plain routes, or in packets from node to node."""
+
+MAX_VNI = (1 << 24) - 1
+
 
 class Settings(msgspec.Struct, frozen=True):
     """What the operator says and the cluster does not.
@@ -24,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True):
         detect_local_mode: one of DETECT_LOCAL_MODES.
         nodeport_addresses: ranges of the node's addresses that serve NodePorts; None: its InternalIPs.
         masquerade_all: masquerade everything sent to a Service.
+        tunnel_mode: one of TUNNEL_MODES, the same on all nodes.
+        tunnel_vni: the tunnels' network identifier, the same on all nodes.
     """
 
     node_name: str
@@ -32,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True):
     detect_local_mode: str = "Port"
     nodeport_addresses: tuple[Prefix, ...] | None = None
     masquerade_all: bool = False
+    tunnel_mode: str = "routed"
+    tunnel_vni: int = 1
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):

@@ -10,7 +10,7 @@ import msgspec
 from controlplane.addresses import AddressError, Prefix, host_prefix, is_ipv4, parse_address, parse_prefix
 from controlplane.desired.engine import Rule, View
 from controlplane.desired.entities import Entity, Exact, Lpm, Param, TableEntry, entry
-from controlplane.desired.inputs import ATTACHMENTS, CONFIGURATION, OBJECT, SETTINGS, Output
+from controlplane.desired.inputs import ATTACHMENTS, CONFIGURATION, OBJECT, SETTINGS, Output, Problem
 from controlplane.desired.symbols import Family
 from controlplane.kube.objects import Node, ObjectRef
 
@@ -84,18 +84,26 @@ def _derive_local(view: View, key: None) -> Output:
 
 
 def _derive_cluster(view: View, key: None) -> Output:
+    settings = view.read(SETTINGS, key)
     entities: list[Entity] = []
-    for prefix in view.read(SETTINGS, key).cluster_cidrs:
+    for prefix in settings.cluster_cidrs if settings.detect_local_mode != "NodeCIDR" else ():
         entities += _source_class(prefix, "set_pod_source")
     return Output(CONFIGURATION, tuple(entities), precedence=1)
 
 
 def _derive_pod_ranges(view: View, ref: ObjectRef) -> Output:
     node = view.read(OBJECT, ref)
-    if not isinstance(node, Node):
+    settings = view.read(SETTINGS, None)
+    if not isinstance(node, Node) or settings.detect_local_mode == "ClusterCIDR":
         return Output(ref)
+    ranges = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
+    if settings.detect_local_mode == "NodeCIDR":
+        if ref.name != settings.node_name:
+            return Output(ref)
+        if not ranges:
+            return Output(ref, (), (Problem(ref, "has no podCIDRs, which detect-local-mode NodeCIDR goes by"),))
     entities: list[Entity] = []
-    for text in node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ()):
+    for text in ranges:
         try:
             entities += _source_class(parse_prefix(text), "set_pod_source")
         except AddressError:

@@ -65,11 +65,15 @@ docs/controller.md describes the configuration file, the attachments file and th
               help="A range of pod addresses. Repeatable.")  # fmt: skip
 @click.option("--detect-local-mode", default="Port", show_default=True,
               type=click.Choice(["Port", "ClusterCIDR", "NodeCIDR"]),
-              help="How the pods' own traffic is told: by switch port, or by its source in the cluster CIDR or the "
-              "node's podCIDRs.")  # fmt: skip
+              help="How the pods' own traffic is told: by switch port (and elsewhere by all ranges of pods), or by its source "
+              "in the cluster CIDR or in this node's podCIDRs alone.")  # fmt: skip
 @click.option("--nodeport-addresses", multiple=True, metavar="CIDR[,CIDR]|primary",
               help="Which of the node's addresses serve NodePorts. Repeatable.  [default: primary, its InternalIPs]")  # fmt: skip
 @click.option("--masquerade-all", is_flag=True, help="Masquerade everything sent to a Service.")
+@click.option("--tunnel-mode", default="routed", show_default=True, type=click.Choice(["routed", "vxlan", "geneve"]),
+              help="How pods of other nodes are reached; the same on all nodes.")  # fmt: skip
+@click.option("--tunnel-vni", default=1, show_default=True, type=click.IntRange(0, (1 << 24) - 1),
+              help="The tunnels' network identifier; the same on all nodes.")  # fmt: skip
 @click.option("--tls-ca", type=_FILE, help="PEM: the authority that signed the switch's certificate.")
 @click.option("--tls-cert", type=_FILE, help="PEM: the controller's certificate, for mutual TLS.")
 @click.option("--tls-key", type=_FILE, help="PEM: its private key.")

@@ -24,6 +24,7 @@
 #include "stages/nat.p4"
 #include "stages/route.p4"
 #include "stages/policy.p4"
+#include "stages/tunnel.p4"
 #include "stages/refuse.p4"
 #include "stages/report_error.p4"
 #include "checksums.p4"
@@ -33,10 +34,12 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     counter(DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
 
     packet_out_stage()       send_packet_out;
+    arrive_by_tunnel()       tunnel_arrival;
     ports()                  port_stage;
     neighbor()               neighbor_stage;
     check_packet()           packet_check;
     check_source()           source_check;
+    leave_tunnel()           tunnel_end;
     check_ttl()              ttl_check;
     choose_hash_key()        hash_key;
     read_signal()            signal;
@@ -64,12 +67,18 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     keep_fragment()          fragment_keeping;
     refuse()                 refusal;
     report_error()           error_report;
+    enter_tunnel()           tunnel_entry;
 
     apply {
         if (hdr.packet_out.isValid()) {
             send_packet_out.apply(hdr, standard_metadata);
         } else {
-            port_stage.apply(hdr, meta, standard_metadata);
+            if (meta.is_decapsulated == 1) {
+                tunnel_arrival.apply(hdr, meta);
+            } else {
+                meta.ingress_port = standard_metadata.ingress_port;
+                port_stage.apply(hdr, meta, standard_metadata);
+            }
 
             if (meta.is_trapped == 0 && meta.drop_reason == drop_reason_t.NONE) {
                 if (hdr.arp.isValid() || (hdr.ipv6.isValid() && hdr.icmp.isValid()
@@ -80,11 +89,15 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                     if (meta.drop_reason == drop_reason_t.NONE) {
                         source_check.apply(hdr, meta, standard_metadata);
                     }
-                    if (meta.drop_reason == drop_reason_t.NONE) {
+                    if ((hdr.vxlan.isValid() || hdr.geneve.isValid()) && meta.port_kind == port_kind_t.UPLINK
+                        && meta.is_decapsulated == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                        tunnel_end.apply(hdr, meta, standard_metadata);
+                    }
+                    if (meta.drop_reason == drop_reason_t.NONE && meta.is_ended == 0) {
                         ttl_check.apply(hdr, meta);
                     }
 
-                    if (meta.drop_reason == drop_reason_t.NONE) {
+                    if (meta.drop_reason == drop_reason_t.NONE && meta.is_ended == 0) {
                         if (meta.is_tracked == 1 || meta.is_error == 1) {
                             hash_key.apply(meta);
                         }
@@ -95,7 +108,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                             error_relation.apply(meta);
                         }
                     }
-                    if (meta.drop_reason == drop_reason_t.NONE) {
+                    if (meta.drop_reason == drop_reason_t.NONE && meta.is_ended == 0) {
                         meta.translated = meta.flow;
                         if (meta.is_tracked == 1 || meta.is_error == 1) {
                             signal.apply(hdr, meta);
@@ -117,7 +130,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                         }
                     }
 
-                    if (meta.drop_reason == drop_reason_t.NONE) {
+                    if (meta.drop_reason == drop_reason_t.NONE && meta.is_ended == 0) {
                         route_stage.apply(meta);
                         if (meta.drop_reason == drop_reason_t.NONE) {
                             length_check.apply(hdr, meta);
@@ -174,6 +187,10 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                                || meta.drop_reason == drop_reason_t.TOO_BIG) {
                         error_report.apply(hdr, meta, standard_metadata);
                     }
+                    if ((meta.tunnel.remote_addr != 0 && meta.drop_reason == drop_reason_t.NONE)
+                        || (meta.is_decapsulated == 1 && meta.is_answered == 1)) {
+                        tunnel_entry.apply(hdr, meta);
+                    }
                 }
             }
 
@@ -181,7 +198,10 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                 drop_counter.count((bit<32>)(bit<8>)meta.drop_reason);
             }
             if (meta.is_answered == 1) {
-                standard_metadata.egress_spec = standard_metadata.ingress_port;
+                standard_metadata.egress_spec = meta.ingress_port;
+                if (meta.answer_frame_len != 0) {
+                    truncate(meta.answer_frame_len);
+                }
             } else if (meta.drop_reason != drop_reason_t.NONE) {
                 mark_to_drop(standard_metadata);
             }
@@ -193,7 +213,11 @@ control node_egress(inout headers_t hdr, inout metadata_t meta, inout standard_m
     packet_in_stage() send_packet_in;
 
     apply {
-        send_packet_in.apply(hdr, meta, standard_metadata);
+        if (meta.is_ended == 1) {
+            recirculate_preserving_field_list(2);
+        } else {
+            send_packet_in.apply(hdr, meta, standard_metadata);
+        }
     }
 }
 

@@ -29,7 +29,7 @@ control refuse(inout headers_t hdr, inout metadata_t meta) {
         hdr.ipv4.identification = 0;
         hdr.ipv4.flags = 2;
         hdr.ipv4.ttl = ANSWER_TTL;
-        truncate(RESET_IPV4_FRAME_LEN);
+        meta.answer_frame_len = RESET_IPV4_FRAME_LEN;
     }
 
     action turn_ipv6() {
@@ -38,7 +38,7 @@ control refuse(inout headers_t hdr, inout metadata_t meta) {
         hdr.ipv6.dst_addr = meta.flow.src_addr;
         hdr.ipv6.payload_len = RESET_TCP_LEN;
         hdr.ipv6.hop_limit = ANSWER_TTL;
-        truncate(RESET_IPV6_FRAME_LEN);
+        meta.answer_frame_len = RESET_IPV6_FRAME_LEN;
     }
 
     action turn_tcp() {

@@ -96,7 +96,7 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
 
     action read_count() {
         tick = standard_metadata.ingress_global_timestamp[47:20];
-        error_counts.read(held, (bit<32>)standard_metadata.ingress_port);
+        error_counts.read(held, (bit<32>)meta.ingress_port);
     }
 
     action begin_count() {
@@ -104,7 +104,7 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
     }
 
     action write_count() {
-        error_counts.write((bit<32>)standard_metadata.ingress_port, held + 1);
+        error_counts.write((bit<32>)meta.ingress_port, held + 1);
     }
 
     action turn_back() {
@@ -133,7 +133,7 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
         hdr.answer_ipv4.checksum = 0;
         hdr.answer_ipv4.src_addr = source[31:0];
         hdr.answer_ipv4.dst_addr = hdr.ipv4.src_addr;
-        truncate(ERROR_IPV4_FRAME_LEN);
+        meta.answer_frame_len = ERROR_IPV4_FRAME_LEN;
     }
 
     action lead_by_ipv6() {
@@ -146,17 +146,14 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
         hdr.answer_ipv6.hop_limit = ANSWER_TTL;
         hdr.answer_ipv6.src_addr = source;
         hdr.answer_ipv6.dst_addr = hdr.ipv6.src_addr;
-    }
-
-    action cut_after_transport() {
-        truncate(ERROR_IPV6_FRAME_LEN);
+        meta.answer_frame_len = ERROR_IPV6_FRAME_LEN;
     }
 
     action quote_fragment_header() {
         meta.quoted_fragment = hdr.ipv6_fragment.next_header ++ hdr.ipv6_fragment.reserved ++ hdr.ipv6_fragment.offset
             ++ hdr.ipv6_fragment.reserved_bits ++ hdr.ipv6_fragment.has_more ++ hdr.ipv6_fragment.identification;
         hdr.answer_ipv6.payload_len = ERROR_ICMPV6_LEN + FRAGMENT_HEADER_LEN;
-        truncate(ERROR_IPV6_FRAGMENT_FRAME_LEN);
+        meta.answer_frame_len = ERROR_IPV6_FRAGMENT_FRAME_LEN;
     }
 
     apply {
@@ -205,8 +202,6 @@ control report_error(inout headers_t hdr, inout metadata_t meta, in standard_met
                     lead_by_ipv6();
                     if (hdr.ipv6_fragment.isValid()) {
                         quote_fragment_header();
-                    } else {
-                        cut_after_transport();
                     }
                 } else {
                     lead_by_ipv4();

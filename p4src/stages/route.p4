@@ -1,10 +1,14 @@
-// Where the packet goes: a pod on this node, or what the route table says, by one next hop or by one of several that a flow keeps to.
+// Where the packet goes: a pod on this node, or what the route table says: by a next hop, by one of several that a flow keeps to,
+// or through a tunnel to another node, which has next hops of its own.
 
 #ifndef KULVERT_ROUTE_P4
 #define KULVERT_ROUTE_P4
 
 const bit<16> IPV6_HEADER_LEN = 40;
 const bit<16> MINIMUM_MTU     = 1280;
+
+const bit<16> TUNNEL_IPV4_OVERHEAD = 50;    // IPv4, UDP, VXLAN or Geneve, Ethernet
+const bit<16> TUNNEL_IPV6_OVERHEAD = 70;
 
 // Before policy, because the destination's policy comes with its place.
 control find_next_hop(inout metadata_t meta) {
@@ -41,6 +45,10 @@ control find_next_hop(inout metadata_t meta) {
         next_hops = next_hops_id;
     }
 
+    action use_tunnel(ip_addr_t remote_addr) {
+        meta.tunnel.remote_addr = remote_addr;
+    }
+
     table route_table {
         key = {
             meta.translated.dst_addr: lpm @name("dst_addr");
@@ -48,10 +56,47 @@ control find_next_hop(inout metadata_t meta) {
         actions = {
             forward;
             use_next_hops;
+            use_tunnel;
             @defaultonly NoAction;
         }
         const default_action = NoAction();
         size = ROUTE_TABLE_SIZE;
+    }
+
+    action set_vxlan(ip_addr_t local_addr, bit<24> vni, mac_addr_t mac, bit<16> next_hops_id) {
+        meta.tunnel.local_addr = local_addr;
+        meta.tunnel.vni = vni;
+        meta.tunnel.frame_mac = mac;
+        next_hops = next_hops_id;
+    }
+
+    action set_geneve(ip_addr_t local_addr, bit<24> vni, mac_addr_t mac, bit<16> next_hops_id) {
+        meta.tunnel.is_geneve = 1;
+        meta.tunnel.local_addr = local_addr;
+        meta.tunnel.vni = vni;
+        meta.tunnel.frame_mac = mac;
+        next_hops = next_hops_id;
+    }
+
+    table tunnel_table {
+        key = {
+            meta.tunnel.remote_addr: exact @name("remote_addr");
+        }
+        actions = {
+            set_vxlan;
+            set_geneve;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = TUNNEL_TABLE_SIZE;
+    }
+
+    action add_ipv4_overhead() {
+        meta.tunnel.overhead = TUNNEL_IPV4_OVERHEAD;
+    }
+
+    action add_ipv6_overhead() {
+        meta.tunnel.overhead = TUNNEL_IPV6_OVERHEAD;
     }
 
     action set_next_hop(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac) {
@@ -81,9 +126,20 @@ control find_next_hop(inout metadata_t meta) {
         if (destination_pod_table.apply().miss) {
             if (route_table.apply().miss) {
                 meta.drop_reason = drop_reason_t.NO_ROUTE;
-            } else if (next_hops != 0) {
-                if (next_hop_table.apply().miss) {
-                    meta.drop_reason = drop_reason_t.NO_ROUTE;
+            } else {
+                if (meta.tunnel.remote_addr != 0) {
+                    if (tunnel_table.apply().miss) {
+                        meta.drop_reason = drop_reason_t.NO_ROUTE;
+                    } else if (meta.tunnel.local_addr[127:32] == 0xffff) {
+                        add_ipv4_overhead();
+                    } else {
+                        add_ipv6_overhead();
+                    }
+                }
+                if (next_hops != 0) {
+                    if (next_hop_table.apply().miss) {
+                        meta.drop_reason = drop_reason_t.NO_ROUTE;
+                    }
                 }
             }
         }
@@ -91,12 +147,12 @@ control find_next_hop(inout metadata_t meta) {
 }
 
 // What does not fit through the port is dropped, and the sender told what would. The pipeline cuts nothing to pieces, so that this goes
-// for IPv4 without DF too. No link is narrower than IPv6 allows (RFC 8200, section 5), and most packets are smaller than that.
+// for IPv4 without DF too. A tunnel takes its own part of the port's MTU. No link is narrower than IPv6 allows (RFC 8200, section 5), and most packets are smaller than that.
 control check_length(in headers_t hdr, inout metadata_t meta) {
     bit<16> length = 0;
 
     action set_mtu(bit<16> mtu) {
-        meta.mtu = mtu;
+        meta.mtu = mtu - meta.tunnel.overhead;
     }
 
     table mtu_table {
@@ -125,7 +181,7 @@ control check_length(in headers_t hdr, inout metadata_t meta) {
         } else {
             measure_ipv6();
         }
-        if (length > MINIMUM_MTU) {
+        if (length > MINIMUM_MTU - meta.tunnel.overhead) {
             if (mtu_table.apply().hit) {
                 if (length > meta.mtu) {
                     meta.drop_reason = drop_reason_t.TOO_BIG;

@@ -34,6 +34,7 @@ serviceCIDRs: [10.96.0.0/12]
 detectLocalMode: ClusterCIDR
 nodePortAddresses: [192.0.2.0/24]
 masqueradeAll: true
+tunnel: {mode: geneve, vni: 4242}
 healthzBindAddress: 0.0.0.0:10256
 metricsBindAddress: 127.0.0.1:10249
 controlSocket: /run/kulvert/controller.sock
@@ -73,6 +74,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     settings = options.settings()
     assert [str(prefix) for prefix in settings.nodeport_addresses or ()] == ["192.0.2.0/24"]
     assert settings.detect_local_mode == "ClusterCIDR"
+    assert (settings.tunnel_mode, settings.tunnel_vni) == ("geneve", 4242)
 
 
 def test_a_source_of_state_given_as_a_flag_replaces_the_files(tmp_path: Path) -> None:
@@ -87,6 +89,8 @@ def test_a_source_of_state_given_as_a_flag_replaces_the_files(tmp_path: Path) ->
         ("switch:\n  address: 1\n", r":2:12: Expected `str \| null`, got `int` - at `\$\.switch\.address`"),
         ("switch:\n  adress: x\n", r":2:11: .*unknown field `adress`"),
         ("detectLocalMode: BridgeInterface\n", r":1:18: Invalid enum value 'BridgeInterface'"),
+        ("tunnel: {mode: ipip}\n", r":1:16: Invalid enum value 'ipip'"),
+        ("tunnel: {vni: 16777216}\n", r":1:15: Expected `int` <= 16777215"),
         ("kind: KubeProxyConfiguration\n", r":1:7: "),
         ("a: [1\n", r":2:1: not YAML"),
         ("- a\n", r":1:1: Expected `object`, got `array`"),
@@ -114,6 +118,8 @@ def test_an_unreadable_file_and_a_missing_pipeline_are_said(tmp_path: Path) -> N
         ({"nodeport_addresses": ("eth0",)}, "node-port addresses: 'eth0'"),
         ({"metrics_bind_address": "x"}, "not host:port"),
         ({"log_level": "loud"}, "log level"),
+        ({"tunnel_mode": "ipip"}, "tunnel mode must be one of routed, vxlan, geneve, not 'ipip'"),
+        ({"tunnel_vni": 1 << 24}, "tunnel VNI must be between 0 and 16777215"),
     ],
 )
 def test_options_that_cannot_be(tmp_path: Path, change: dict[str, object], words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.addresses import format_address, parse_address
+from controlplane.addresses import format_address, parse_address, parse_prefix
 from controlplane.attachments import parse_attachments
 from controlplane.desired.derive import Derivation
 from controlplane.desired.entities import (
@@ -16,10 +16,13 @@ from controlplane.desired.entities import (
     GroupReference,
     Lpm,
 )
+from controlplane.desired.inputs import Settings
+from controlplane.desired.symbols import NextHopsId
+from controlplane.kube.objects import ObjectRef, reference
 from controlplane.p4rt.allocate import Allocator
 from controlplane.p4rt.codec import Codec
 from p4base.lookup import P4InfoIndex
-from tests.controlplane.cluster import NODE_NAME, derive, entries_of, node_value, pod_value
+from tests.controlplane.cluster import NODE_NAME, derive, entries_of, node_value, pod_value, typed
 from tests.controlplane.pipeline import make_p4info
 
 PORTS = """
@@ -151,3 +154,117 @@ def test_a_watch_port_goes_to_the_switch_and_comes_back() -> None:
     padded = wire.message
     padded.action_profile_group.members[1].watch_port = b"\0\0\x01\xf6"
     assert codec.canonical(padded) == wire, "a server may give it back in another form"
+
+
+TUNNELS = """
+node: {port: 500, mac: "02:00:00:00:01:00"}
+uplinks:
+  - port: 501
+    mac: "02:00:00:00:02:00"
+    neighbors: {198.51.100.1: "02:00:00:00:02:09", 192.0.2.2: "02:00:00:00:02:02"}
+routes:
+  - {to: 0.0.0.0/0, via: 198.51.100.1}
+"""
+
+
+def tunnelled(mode: str = "vxlan", attachments: str = TUNNELS, *nodes: dict[str, Any], vni: int = 7) -> Derivation:
+    derivation = Derivation(Settings(NODE_NAME, tunnel_mode=mode, tunnel_vni=vni))
+    for value in nodes or (
+        node_value(NODE_NAME, "192.0.2.1", "10.1.0.0/16"),
+        node_value("near", "192.0.2.2", "10.2.0.0/16"),
+        node_value("far", "203.0.113.9", "10.3.0.0/16"),
+    ):
+        derivation.apply(reference(typed(value)), typed(value))
+    attach(derivation, attachments)
+    return derivation
+
+
+def test_a_tunnel_leads_to_every_node_near_or_far() -> None:
+    for mode in ("vxlan", "geneve"):
+        derivation = tunnelled(mode)
+        assert not derivation.problems
+        near, far = parse_address("192.0.2.2"), parse_address("203.0.113.9")
+        found = {}
+        for entry in entries_of(derivation.ledger, "tunnel_table"):
+            assert isinstance(entry.action, ActionCall)
+            assert isinstance(entry.match[0], Exact)
+            assert entry.action.action == f"set_{mode}"
+            params = {param.name: param.value for param in entry.action.params}
+            assert (params["local_addr"], params["vni"]) == (parse_address("192.0.2.1"), 7)
+            assert isinstance(params["next_hops_id"], NextHopsId)
+            found[entry.match[0].value] = [hop.dst_mac for hop in params["next_hops_id"].hops]
+        assert found == {near: [0x020000000202], far: [0x020000000209]}
+        sources = {
+            tuple(field.value for field in entry.match if isinstance(field, Exact))
+            for entry in entries_of(derivation.ledger, "tunnel_source_table")
+        }
+        assert sources == {(near, int(mode == "geneve"), 7), (far, int(mode == "geneve"), 7)}
+        ends = {
+            entry.match[0].value
+            for entry in entries_of(derivation.ledger, "tunnel_end_table")
+            if isinstance(entry.match[0], Exact)
+        }
+        assert ends == {parse_address("192.0.2.1")}
+        routes = {
+            entry.action.params[0].value
+            for entry in entries_of(derivation.ledger, "route_table")
+            if isinstance(entry.action, ActionCall) and entry.action.action == "use_tunnel"
+        }
+        assert routes == {near, far}
+
+
+def test_a_node_that_goes_takes_its_tunnel_with_it() -> None:
+    derivation = tunnelled()
+    derivation.apply(ObjectRef("Node", "", "far"), None)
+    derivation.settle()
+    assert len(entries_of(derivation.ledger, "tunnel_table")) == 1
+    assert len(entries_of(derivation.ledger, "tunnel_source_table")) == 1
+    for name in ("near", NODE_NAME):
+        derivation.apply(ObjectRef("Node", "", name), None)
+    derivation.settle()
+    assert not any(
+        entries_of(derivation.ledger, name) for name in ("tunnel_table", "tunnel_source_table", "tunnel_end_table")
+    )
+
+
+def test_without_tunnels_there_are_none() -> None:
+    derivation = tunnelled("routed")
+    for name in ("tunnel_table", "tunnel_source_table", "tunnel_end_table"):
+        assert not entries_of(derivation.ledger, name)
+    assert [str(problem.ref) for problem in derivation.problems] == ["Node/far"], (
+        "no neighbour, and nothing else will do"
+    )
+
+
+def test_a_tunnel_that_leads_nowhere_is_named() -> None:
+    derivation = tunnelled("vxlan", TUNNELS.partition("routes:")[0])
+    assert [str(problem.ref) for problem in derivation.problems] == ["Node/far"]
+    assert "no tunnel leads to its InternalIP (203.0.113.9)" in str(*derivation.problems)
+    assert len(entries_of(derivation.ledger, "tunnel_table")) == 1
+
+
+def pod_ranges(mode: str, *cluster: str, own: str = "10.1.0.0/16") -> tuple[set[str], list[str]]:
+    """The ranges whose sources count as pods, and what is wrong."""
+    ranges = tuple(parse_prefix(text) for text in cluster)
+    derivation = Derivation(Settings(NODE_NAME, cluster_cidrs=ranges, detect_local_mode=mode))
+    for value in (node_value(NODE_NAME, "192.0.2.1", own), node_value("node-b", "192.0.2.2", "10.2.0.0/16")):
+        derivation.apply(reference(typed(value)), typed(value))
+    derivation.settle()
+    found = {
+        f"{format_address(entry.match[0].value)}/{entry.match[0].prefix_length - 96}"
+        for entry in entries_of(derivation.ledger, "source_class_table")
+        if isinstance(entry.match[0], Lpm)
+        and isinstance(entry.action, ActionCall)
+        and entry.action.action == "set_pod_source"
+    }
+    return found, [str(problem) for problem in derivation.problems]
+
+
+def test_detect_local_mode_says_which_sources_are_pods() -> None:
+    everything = {"10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"}
+    assert pod_ranges("Port", "10.0.0.0/8") == (everything, [])
+    assert pod_ranges("ClusterCIDR", "10.0.0.0/8") == ({"10.0.0.0/8"}, [])
+    assert pod_ranges("NodeCIDR", "10.0.0.0/8") == ({"10.1.0.0/16"}, [])
+    found, problems = pod_ranges("NodeCIDR", "10.0.0.0/8", own="")
+    assert not found
+    assert problems == [f"Node/{NODE_NAME}: has no podCIDRs, which detect-local-mode NodeCIDR goes by"]

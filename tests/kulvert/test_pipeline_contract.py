@@ -43,7 +43,7 @@ def _tables_of_the_page() -> dict[str, tuple[list[str], set[str]]]:
 
 def test_the_page_has_every_table_with_its_keys_and_actions() -> None:
     sources, page = _tables_of_the_sources(), _tables_of_the_page()
-    assert len(sources) == 22
+    assert len(sources) == 25
     assert page.keys() == sources.keys()
     for name, (keys, actions) in sources.items():
         assert page[name][0] == keys, name
