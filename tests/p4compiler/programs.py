@@ -66,6 +66,11 @@ def lower(source: str, directory: Path) -> tuple[Program | None, Diagnostics]:
     """The IR before the passes, checked, and what there was to say."""
     path = directory / "test.p4"
     path.write_text(source, encoding="utf-8")
+    return lower_file(path)
+
+
+def lower_file(path: Path) -> tuple[Program | None, Diagnostics]:
+    """The same of a file."""
     diagnostics = Diagnostics()
     tree = parse_file(str(path), [], [], diagnostics)
     assert not diagnostics.has_errors, diagnostics.render()
@@ -79,7 +84,15 @@ def lower(source: str, directory: Path) -> tuple[Program | None, Diagnostics]:
 
 def compile_source(source: str, directory: Path) -> Compiled:
     """Compile a program that must be good."""
-    program, diagnostics = lower(source, directory)
+    return _compile(*lower(source, directory))
+
+
+def compile_file(path: Path) -> Compiled:
+    """Compile a file that must be good."""
+    return _compile(*lower_file(path))
+
+
+def _compile(program: Program | None, diagnostics: Diagnostics) -> Compiled:
     assert program is not None and not diagnostics.has_errors, diagnostics.render()
     final = run_passes(program)
     document = generate_document(final, diagnostics)

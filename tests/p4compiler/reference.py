@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = ("p4c-bm2-ss", "simple_switch")
@@ -21,8 +22,11 @@ def missing_tools() -> list[str]:
     return [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
-def compile_with_p4c(source: str, directory: Path) -> Path:
+def compile_with_p4c(source: str, directory: Path, includes: Sequence[Path] = ()) -> Path:
     """The BMv2 JSON of p4c.
+
+    Args:
+        includes: folders that the source includes from.
 
     Raises:
         ReferenceRefusedError: p4c reports an error.
@@ -30,7 +34,7 @@ def compile_with_p4c(source: str, directory: Path) -> Path:
     program, out = directory / "reference.p4", directory / "reference.json"
     program.write_text(source, encoding="utf-8")
     run = subprocess.run(
-        [TOOLS[0], "--arch", "v1model", "-o", str(out), str(program)],
+        [TOOLS[0], "--arch", "v1model", *(f"-I{folder}" for folder in includes), "-o", str(out), str(program)],
         capture_output=True,
         text=True,
         timeout=SECONDS,
