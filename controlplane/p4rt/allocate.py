@@ -110,6 +110,9 @@ class Allocator:
 
     def __init__(self) -> None:
         self._spaces: dict[Space, _Numbers] = {}
+        self._new: set[Slot] = set()  # given a number between `begin` and `end`
+        self._records = False
+        self._all_is_new = True
 
     def __len__(self) -> int:
         return sum(len(found.numbers) for found in self._spaces.values())
@@ -139,15 +142,29 @@ class Allocator:
         if len(taken) > space.high - space.low:
             raise SpaceFullError(f"all {space.size} numbers of {space.name} are in use")
         offset = space.preferred(symbol)
-        if (
-            taken.get(space.low + offset, symbol) is not None
-        ):  # else it is in the switch, and whose could it be but this symbol's
-            while space.low + offset in taken:
-                offset = (offset + 1) % space.size
+        while space.low + offset in taken:
+            offset = (offset + 1) % space.size
         given.bind(symbol, space.low + offset)
+        if self._records:
+            self._new.add((space, symbol))
         return space.low + offset
 
     # -- after a restart
+
+    def begin(self) -> None:
+        """Until `end`, tell the numbers given out from those that are known already."""
+        self._new.clear()
+        self._all_is_new = not len(self)
+        self._records = not self._all_is_new
+
+    def is_new(self, space: Space, symbol: Symbol) -> bool:
+        """Whether the symbol's number was given out since `begin`, in ignorance of what the switch holds."""
+        return self._all_is_new or (space, symbol) in self._new
+
+    def end(self) -> None:
+        """What is in the switch is known."""
+        self._new.clear()
+        self._records = self._all_is_new = False
 
     def adopt(self, space: Space, symbol: Symbol, number: int) -> bool:
         """Take over a number found in the switch, if it is free and could be the symbol's."""

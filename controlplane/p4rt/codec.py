@@ -147,18 +147,22 @@ class Codec:
         table = self._tables.get(key)
         if table is None:
             try:
-                table = self._tables[key] = _Table(self.index.tables[key], self.index)
+                found = self.index.tables[key]
             except UnknownNameError as error:
                 raise PipelineMismatchError(str(error)) from None
+            table = self._tables.get(found.preamble.id) or _Table(found, self.index)
+            self._tables[key] = self._tables[table.id] = table  # one object, by whatever it is called
         return table
 
     def _action(self, key: str | int) -> _Action:
         action = self._actions.get(key)
         if action is None:
             try:
-                action = self._actions[key] = _Action(self.index.actions[key])
+                found = self.index.actions[key]
             except UnknownNameError as error:
                 raise PipelineMismatchError(str(error)) from None
+            action = self._actions.get(found.preamble.id) or _Action(found)
+            self._actions[key] = self._actions[action.id] = action
         return action
 
     def _profile(self, key: str | int) -> p4i.ActionProfile:

@@ -56,8 +56,14 @@ def recover(
     yield from _adopt_entries(wanted, installed, codec, before)
     yield from _adopt_members(wanted, installed, others, codec, before)
     yield from _reserve(others, codec)
-    for space, symbol, number in before:  # what the switch does not tell keeps its number, if nothing there has it
-        if codec.allocator.peek(space, symbol) is None and codec.allocator.is_free(space, number):
+    for (
+        space,
+        symbol,
+        number,
+    ) in before:  # what the switch does not tell keeps its number, unless that may be another's there
+        if codec.allocator.peek(space, symbol) is None and (
+            codec.allocator.is_free(space, number) or not before.is_new(space, symbol)
+        ):
             codec.allocator.keep(space, symbol, number)
         result.is_renumbered |= codec.allocator.peek(space, symbol) != number
         yield
@@ -178,7 +184,12 @@ def _adopt_member(
 
 
 def _reserve(others: Mapping[bytes, WireEntity], codec: Codec) -> Iterator[None]:
+    """Keep the numbers out of use that are in what is not wanted.
+
+    What is equal to the byte may be another's too, with whom a symbol shares its first choice. Then the entry that gives the other one its
+    number is either wanted, and adopted, or it is not, and here.
+    """
     for found in others.values():
-        yield
         for space, number in codec.numbers(found.message):
             codec.allocator.reserve(space, number)
+        yield

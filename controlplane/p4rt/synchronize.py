@@ -104,6 +104,7 @@ class Synchronizer:
         """Read back, recover the numbers, and write whatever differs."""
         self._failures.clear()
         self.allocator.forget_reserved()  # what is in the switch is about to be seen
+        self.allocator.begin()
         wanted: dict[bytes, Wanted] = {}
         await _paced(self._encode_all(wanted))
         installed, others = await self._read_back(session, wanted)
@@ -114,6 +115,7 @@ class Synchronizer:
                 wanted.clear()
                 self._failures.clear()
                 await _paced(self._encode_all(wanted))
+        self.allocator.end()
         self._installed = {key: found.body for key, found in installed.items()}
         self._counts = {}
         for found in installed.values():

@@ -112,6 +112,21 @@ def test_what_a_server_may_add_is_taken_away() -> None:
     assert codec().canonical(message) is None
 
 
+def test_what_matches_everything_is_left_out() -> None:
+    """Be it written so here, or read so from a switch (specification, "Match Format")."""
+    everything = entry("egress_policy_table", (Exact("policy_id", 1),), "allow_egress", priority=3)
+    said = (Exact("policy_id", 1), Ternary("identity", 0, 0), Range("l4_dport", 0, 65535))
+    assert codec().encode(entry("egress_policy_table", said, "allow_egress", priority=3)) == codec().encode(everything)
+    params = (Param("port", 1), Param("src_mac", 2), Param("dst_mac", 3))
+    default = codec().encode(entry("route_table", (Lpm("dst_addr", 0, 0),), "forward", *params))
+    assert default == codec().encode(entry("route_table", (), "forward", *params))
+    assert not default.message.table_entry.match
+    message = default.message
+    message.table_entry.match.add(field_id=1).lpm.value = b"\0"
+    found = codec().canonical(message)
+    assert found is not None and found == default
+
+
 @pytest.mark.parametrize(
     ("entity", "words"),
     [

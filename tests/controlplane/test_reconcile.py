@@ -241,9 +241,35 @@ def test_answers_that_contradict_the_read_back_are_not_errors() -> None:
                 for key, entity in list(server.entities.items()):
                     if entity.HasField("table_entry"):
                         del server.entities[key]
+                reconciler.synced.clear()
                 store.put(typed(slice_value(endpoints=["10.1.0.3"])))
-                await until(lambda: reconciler.synced.is_set() and not len(reconciler._changes))
+                await reconciler.synced.wait()
                 assert not reconciler.problems
+                # the frontend of the port that has no endpoint any more was to be modified, and is there again
+                assert [len(entry.action.action.params) for entry in server.table("service_frontend_table")] == [0]
+
+    run(test())
+
+
+def test_what_is_there_already_is_made_right_and_no_error() -> None:
+    async def test() -> None:
+        async with switch() as server:
+            late = [service_value("late", ["10.96.0.77"]), slice_value("late", ["10.1.0.7"])]
+            async with controller(server, make_store([*SHOP, *late])) as reconciler:
+                await settled(server, reconciler)
+            there = dict(server.entities)
+            store = make_store(SHOP)
+            async with controller(server, store) as reconciler:
+                await settled(server, reconciler)
+                for key, entity in there.items():  # behind the controller's back
+                    server.entities.setdefault(key, entity)
+                reconciler.synced.clear()
+                for value in late:
+                    store.put(typed(value))
+                await settled(server, reconciler)
+                assert not reconciler.problems and bodies(server) == {
+                    entity.SerializeToString(deterministic=True) for entity in there.values()
+                }
 
     run(test())
 

@@ -140,6 +140,32 @@ def test_what_stands_where_a_number_should_is_replaced_under_another() -> None:
     run(test())
 
 
+def test_a_number_that_is_still_in_the_switch_is_not_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One Service goes and another comes while nobody looks: until the old one's entries are gone, its number is its own."""
+    monkeypatch.setattr(Space, "preferred", lambda space, symbol: 0)
+
+    def set_ids(server: FakeSwitch) -> dict[bytes, bytes]:
+        return {
+            entry.match[0].exact.value: entry.action.action.params[0].value
+            for entry in server.table("service_frontend_table")
+        }
+
+    async def test() -> None:
+        async with switch() as server:
+            async with controller(server, make_store(service_objects(1, {1}) + service_objects(2, {1}))) as reconciler:
+                await settled(server, reconciler)
+            before = set_ids(server)
+            async with controller(server, make_store(service_objects(1, {1}) + service_objects(3, {1}))) as reconciler:
+                await settled(server, reconciler)
+            after = set_ids(server)
+            ((kept, number),) = before.items() & after.items()
+            ((_, gone),) = before.items() - after.items()
+            ((_, new),) = after.items() - before.items()
+            assert len({number, gone, new}) == 3, kept
+
+    run(test())
+
+
 def test_only_what_differs_is_made_a_message_of(monkeypatch: pytest.MonkeyPatch) -> None:
     from controlplane.p4rt.codec import Codec
 
