@@ -25,8 +25,10 @@ WAIT_S = 1
 _FILE_HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
 
-def write_pcap(path: Path, frames: list[bytes]) -> None:
-    records = (struct.pack("<IIII", 0, number, len(frame), len(frame)) + frame for number, frame in enumerate(frames))
+def write_pcap(path: Path, frames: list[bytes], apart_us: int = 1) -> None:
+    """At most a second of frames."""
+    heads = (struct.pack("<IIII", 0, number * apart_us, len(frame), len(frame)) for number, frame in enumerate(frames))
+    records = (head + frame for head, frame in zip(heads, frames, strict=True))
     path.write_bytes(_FILE_HEAD + b"".join(records))
 
 

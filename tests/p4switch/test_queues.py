@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +22,7 @@ from p4switch.thrift.server import make_server
 from p4switch.thrift.state import SwitchState
 from tests.p4switch.compiled import compiled
 from tests.p4switch.test_cli import say
+from tests.p4switch.test_differential import read_pcap, write_pcap
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -198,3 +205,55 @@ def test_simple_switch_cli_sets_them() -> None:
             plane.receive(9, wish(2, 0, number))
         assert [item.number for item in sinks[1].wait(2)] == [0, 1]
         assert [item.number for item in sinks[2].wait(4)] == [0, 1, 2, 3]
+
+
+_COMMANDS = "set_queue_rate 3 1\nset_queue_depth 2 1 2\nset_queue_depth 0 2 1\n"
+_WAIT_S = 5
+"""From the switch's start to the first packet: time enough for the commands."""
+
+
+def _through(switch: list[str], folder: Path, frames: list[bytes]) -> dict[tuple[int, int], list[tuple[int, ...]]]:
+    """What left a switch with four queues a port, by port and priority: numbers and depths."""
+    folder.mkdir()
+    (folder / "program.json").write_bytes(compiled("queues"))
+    for port in range(3):
+        write_pcap(folder / f"port{port}_in.pcap", frames if port == 0 else [], apart_us=5_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thrift = server.getsockname()[1]
+    interfaces = [word for port in range(3) for word in ("-i", f"{port}@port{port}")]
+    arguments = ["--use-files", str(_WAIT_S), "--thrift-port", str(thrift), "--device-id", str(thrift), "program.json"]
+    process = subprocess.Popen([*switch, *interfaces, *arguments, "--", "--priority-queues", "4"], cwd=folder)
+    try:
+        deadline = time.monotonic() + _WAIT_S - 1
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", thrift), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        say(thrift, _COMMANDS)
+        time.sleep(_WAIT_S + 2)
+    finally:
+        process.terminate()
+        process.wait(10)
+    found: dict[tuple[int, int], list[tuple[int, ...]]] = {}
+    for port in (1, 2):
+        for frame in read_pcap(folder / f"port{port}_out.pcap"):
+            priority, number, _, enqueued, waited, dequeued = struct.unpack(">BBIIII", frame[2:20])
+            found.setdefault((port, priority), []).append((number, enqueued, dequeued, waited > 100_000))
+    return found
+
+
+def test_bmv2_does_the_same(tmp_path: Path) -> None:
+    bmv2 = shutil.which("simple_switch")
+    if bmv2 is None:
+        pytest.skip("simple_switch is not on the PATH")
+    wishes = [(1, 0)] * 4 + [(1, 2)] * 5 + [(2, 0)] * 3 + [(2, 1)] * 2 + [(1, 5)] + [(1, 3)] * 2
+    frames = [wish(port, priority, number) for number, (port, priority) in enumerate(wishes)]
+    ours = [sys.executable, "-c", "import sys; from p4switch.main import run; sys.exit(run(sys.argv[1:], simple=True))"]
+    with ThreadPoolExecutor(2) as pool:
+        reference = pool.submit(_through, [bmv2], tmp_path / "bmv2", frames)
+        native = pool.submit(_through, ours, tmp_path / "native", frames)
+        assert native.result() == reference.result()
+    assert len(reference.result()[1, 2]) == 3, "one goes straight on, two wait, two find the queue full"
+    assert set(reference.result()) == {(1, 0), (1, 2), (1, 3), (2, 0)}
