@@ -153,8 +153,8 @@ struct kv_link *kv_link_open(const char *name, int fanout, uint32_t memory)
         socket_bind(link->large, link->ifindex, 0) ||
         setsockopt(link->in, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous))
         goto failed;
-    if (fanout) {
-        int group = fanout < 0 ? (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16 : fanout;
+    if (fanout != KV_FANOUT_NONE) {
+        int group = fanout == KV_FANOUT_NEW ? (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16 : fanout;
         if (setsockopt(link->in, SOL_PACKET, PACKET_FANOUT, &group, sizeof group))
             goto failed;
     }
@@ -171,7 +171,7 @@ int kv_link_fanout(const struct kv_link *link)
     int group = 0;
     socklen_t size = sizeof group;
     if (getsockopt(link->in, SOL_PACKET, PACKET_FANOUT, &group, &size))
-        return 0;
+        return KV_FANOUT_NONE;
     return (group & 0xffff) | PACKET_FANOUT_HASH << 16;
 }
 

@@ -29,9 +29,13 @@ struct kv_outgoing {
     struct kv_offload offload;
 };
 
-/* `fanout`: 0, or the links of one interface share its frames flow by flow: -1 opens such a group, the result of
- * kv_link_fanout joins it. `memory` is the size of the ring in bytes. NULL and errno if it cannot be opened. */
+/* What a link has to do with the others of its interface: nothing; or they are a group that shares the frames flow by flow, a
+ * new one, or the one that kv_link_fanout names by a number of 0 or more. */
+enum { KV_FANOUT_NEW = -1, KV_FANOUT_NONE = -2 };
+
+/* `fanout`: one of these, or a group to join. `memory` is the size of the ring in bytes. NULL and errno if it cannot be opened. */
 struct kv_link *kv_link_open(const char *name, int fanout, uint32_t memory);
+/* The group of a link that is in one; KV_FANOUT_NONE and errno if that cannot be told. */
 int kv_link_fanout(const struct kv_link *link);
 void kv_link_close(struct kv_link *link);
 

@@ -32,16 +32,16 @@ static void port_close(const struct kv_switch *sw, struct kv_port *port)
 /* Opens a link for each worker; 0 or errno. */
 static int port_open(const struct kv_switch *sw, struct kv_port *port)
 {
-    int fanout = sw->worker_count > 1 ? -1 : 0;
+    int fanout = sw->worker_count > 1 ? KV_FANOUT_NEW : KV_FANOUT_NONE;
     for (uint32_t w = 0; w < sw->worker_count; w++) {
         port->at[w].link = kv_link_open(port->name, fanout, ring_memory(sw));
-        if (!port->at[w].link) {
+        if (port->at[w].link && fanout == KV_FANOUT_NEW)
+            fanout = kv_link_fanout(port->at[w].link);
+        if (!port->at[w].link || (fanout == KV_FANOUT_NONE && sw->worker_count > 1)) {
             int error = errno ? errno : ENODEV;
             port_close(sw, port);
             return error;
         }
-        if (fanout < 0)
-            fanout = kv_link_fanout(port->at[w].link);
     }
     port->open = true;
     return 0;
