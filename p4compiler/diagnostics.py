@@ -143,11 +143,13 @@ class Diagnostics:
         limit: after this many errors `full` becomes true, further ones are only counted, and the phases stop early.
         severities: what warnings of a kind become (None: nothing is said).
         default_severity: what those of the other kinds become.
+        dropped: errors of these kinds are none here.
     """
 
     limit: int = DEFAULT_ERROR_LIMIT
     severities: dict[Kind, Severity | None] = field(default_factory=dict)
     default_severity: Severity | None = Severity.WARNING
+    dropped: frozenset[Kind] = frozenset()
     entries: list[Diagnostic] = field(default_factory=list)
     error_count: int = 0
     warning_count: int = 0
@@ -165,7 +167,8 @@ class Diagnostics:
         )
 
     def error(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
-        self._add(Severity.ERROR, kind, message, span, notes)
+        if kind not in self.dropped:
+            self._add(Severity.ERROR, kind, message, span, notes)
 
     def warning(self, kind: Kind, message: str, span: Span | None, notes: Iterable[Note] = ()) -> None:
         """A warning, or what the options make of its kind; nothing where `@noWarn` says so or about a system file."""

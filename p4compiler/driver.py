@@ -53,6 +53,7 @@ class _Compilation:
             limit=int(options.error_limit),
             severities=options.severities,
             default_severity=options.default_severity,
+            dropped=frozenset({Kind.UNSUPPORTED_ON_TARGET} if options.validate_only else ()),
         )
         self._phase = "start"
 
@@ -114,6 +115,8 @@ class _Compilation:
             from p4compiler.syntax import parse_file
 
             tree = parse_file(options.file, options.include_dirs, options.defines, diagnostics, options.undefines)
+        if options.parse_only:
+            return
         with self._in("type checking"):
             from p4compiler.types.check import check_program
 
@@ -126,6 +129,8 @@ class _Compilation:
             warn_of_data_flow(checked, diagnostics)
         if diagnostics.has_errors:
             raise _Stopped
+        if options.validate_only:
+            return
         self._phase = "lowering"
         from p4compiler.lowering.program import lower_program
 

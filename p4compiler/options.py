@@ -28,6 +28,10 @@ preprocessor
   -D NAME[=VALUE], -U NAME         define, undefine a macro
   -E                               print the preprocessed text only
 
+only looking, for a program of any architecture
+  --parse-only                     check the syntax
+  --validate                       check everything that does not depend on the target
+
 messages
   --Werror[=KIND], --Wdisable[=KIND], --Wwarn[=KIND], --Winfo[=KIND]
                                    make warnings of a kind (or of several, with commas; or of all)
@@ -73,7 +77,23 @@ _WARNINGS: dict[str, Severity | None] = {
     "--Winfo": Severity.INFO,
 }
 _OPTIONS = (
-    *("-o", "-a", "-b", "-I", "-D", "-U", "-E", "-v", "-T", "--verbose", "--help", "--version", "--emit-externs"),
+    *(
+        "-o",
+        "-a",
+        "-b",
+        "-I",
+        "-D",
+        "-U",
+        "-E",
+        "-v",
+        "-T",
+        "--verbose",
+        "--parse-only",
+        "--validate",
+        "--help",
+        "--version",
+        "--emit-externs",
+    ),
     *_WITH_VALUE,
     *_IGNORED_WITH_VALUE,
     *_IGNORED,
@@ -107,6 +127,8 @@ class Options:
     """Macros, beginning with the one by which programs know that they are compiled for BMv2."""
     undefines: list[str] = field(default_factory=list)
     preprocess_only: bool = False
+    parse_only: bool = False
+    validate_only: bool = False
     emit_externs: bool = False
     verbose: bool = False
     show: str | None = None
@@ -158,6 +180,10 @@ def parse_arguments(argv: list[str]) -> Options:
             options.emit_externs = True
         elif name == "-E":
             options.preprocess_only = True
+        elif name == "--parse-only":
+            options.parse_only = True
+        elif name == "--validate":
+            options.validate_only = True
         elif name in ("-v", "--verbose"):
             options.verbose = True
         elif name not in _IGNORED:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from p4compiler.diagnostics import Kind, Note, closest
 from p4compiler.syntax import ast
+from p4compiler.syntax.tokens import KEYWORDS
 from p4compiler.types import model
 from p4compiler.types.operators import Operators
 
@@ -51,6 +52,19 @@ class Annotations(Operators):
                 self.error(Kind.INVALID, "'@pkginfo' needs pairs of names and values", annotation)
             elif annotation.name == "match":
                 self._match(annotation)
+
+    def check_length(self, annotations: Sequence[ast.Annotation], before: Mapping[str, ast.Field]) -> None:
+        """`@length(expression)` of a varbit field tells its size by the fields before it."""
+        for annotation in annotations:
+            if annotation.name != "length" or annotation.structured:
+                continue
+            follows_dot = False
+            for token in annotation.tokens or ():
+                name = token.text
+                is_name = name.isidentifier() and name not in KEYWORDS and not follows_dot
+                if is_name and name not in before and self.scope.find(name) is None:
+                    self.not_found("field", name, token.span, before)
+                follows_dot = name == "."
 
     def _misspelt(self, annotation: ast.Annotation) -> None:
         """Annotations may have any name; but one letter off a known one is more likely a mistake."""

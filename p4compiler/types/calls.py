@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p4compiler.diagnostics import Kind, Note, did_you_mean
+from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.arguments import Callee
@@ -246,8 +247,21 @@ class Calls(BuiltInMethods):
             self.type_error(f"only a header can be extracted, not a value of type '{type_}'", expression)
         elif len(call.parameters) == 1 and self.has_varbit(type_):
             self.type_error(f"header '{type_}' has a varbit field: its size must be given", expression)
+        elif len(call.parameters) == 2 and len(varbits := self._varbits(type_)) > 1:
+            notes = [Note("one of them", span) for span in varbits]
+            self.type_error(f"header '{type_}' has several varbit fields: it cannot be extracted", expression, notes)
         elif len(call.parameters) == 2 and not self.has_varbit(type_):
             self.type_error(f"header '{type_}' has no varbit field to take the size", expression)
+
+    def _varbits(self, type_: model.StructLikeType) -> list[Span]:
+        """The places of all varbit fields, those of structures in it too."""
+        result = []
+        for field in self.fields(type_):
+            if isinstance(field.type, model.VarbitType) and field.declaration is not None:
+                result.append(field.declaration.span)
+            elif isinstance(field.type, model.StructType):
+                result += self._varbits(field.type)
+        return result
 
     def _apply_table(self, expression: ast.Call, member: ast.Member, table: ast.Table) -> model.Type:
         if member.member.text != "apply":

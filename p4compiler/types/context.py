@@ -60,6 +60,7 @@ class CheckContext:
         self.enum_members: dict[ast.EnumDeclaration, dict[str, ast.EnumMember]] = {}
         self.methods_of: dict[ast.ExternDeclaration, dict[str, Overloads]] = {}
         self.constructors_of: dict[ast.ExternDeclaration, Overloads] = {}
+        self._actions_of: dict[ast.Table, dict[ast.Action, ast.ActionReference]] = {}
         self._field_index: dict[model.StructLikeType, dict[str, model.FieldType]] = {}
         self.used: set[ast.Declaration] = set()
         self.open_declarations: list[ast.Declaration] = []

@@ -55,7 +55,6 @@ class Declarations(Parsers):
         type_ = STRUCT_LIKE[type(declaration)](declaration, variables)
         self.open_type = declaration.name.text
         seen: dict[str, ast.Field] = {}
-        varbit: ast.Field | None = None
         for field in declaration.fields:
             field_type = self.resolve(field.type)
             problem = field_problem(type_, field_type) or self.struct_in_header_problem(type_, field_type)
@@ -66,13 +65,10 @@ class Declarations(Parsers):
                 field_type = model.UNKNOWN
             if field.annotations:
                 self.check_annotations(field.annotations)
+                self.check_length(field.annotations, seen)
             if field.name.text in seen:
                 self.duplicate(field, seen[field.name.text])
             seen.setdefault(field.name.text, field)
-            if isinstance(field_type, model.VarbitType) and isinstance(declaration, ast.HeaderDeclaration):
-                if varbit is not None:
-                    self.type_error("a header can only have one varbit field", field, [Note("the first", varbit.span)])
-                varbit = varbit or field
             self.resolved_type_of[field] = field_type
         self.open_type = None
         assert scope.outer is not None

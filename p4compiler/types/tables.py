@@ -155,6 +155,17 @@ class Tables(Keysets):
                 self.error(Kind.DUPLICATE, f"action '{reference.action.name}' is listed twice", reference.action, notes)
             seen.setdefault(action, reference)
 
+    def _listed(self, table: ast.Table) -> dict[ast.Action, ast.ActionReference]:
+        """The actions of a table's list."""
+        found = self._actions_of.get(table)
+        if found is None:
+            found = self._actions_of[table] = {}
+            for reference in table.actions:
+                action = self.checked.declaration_of.get(reference.action)
+                if isinstance(action, ast.Action):
+                    found[action] = reference
+        return found
+
     def _action_call(
         self, table: ast.Table, node: ast.Node, path: ast.PathExpression, arguments: Sequence[ast.Argument]
     ) -> ast.ActionReference | None:
@@ -162,9 +173,7 @@ class Tables(Keysets):
         action = self._find_action(path)
         listed = None
         if action is not None:
-            for reference in table.actions:
-                if self.checked.declaration_of.get(reference.action) is action:
-                    listed = reference
+            listed = self._listed(table).get(action)
             if listed is None:
                 notes = [Note("the table is declared here", table.name.span)]
                 self.type_error(f"'{path.name}' is not an action of table '{table.name.text}'", path, notes)
@@ -344,6 +353,8 @@ class Tables(Keysets):
             what = "a mask" if is_mask else "a range"
             notes = [Note("the key", key.span)]
             error_kind = Kind.INVALID if kind == "optional" else Kind.TYPE_ERROR
+            if is_mask and kind in ("exact", "range"):
+                error_kind = Kind.UNSUPPORTED_ON_TARGET  # the specification leaves it to the target
             self.error(error_kind, f"{what} cannot be matched by a key of kind '{kind}'", element, notes)
         elif is_mask and kind == "lpm":
             self._check_prefix(key, element)
@@ -380,5 +391,12 @@ def has_name(expression: ast.Expression) -> bool:
 
 
 def same_text(left: ast.Expression, right: ast.Expression) -> bool:
-    """The two expressions are written alike, white space apart."""
+    """The two expressions are written alike, white space and the order of named fields apart."""
+    if isinstance(left, ast.StructExpression) and isinstance(right, ast.StructExpression):
+        fields = {field.name.text: field.value for field in right.fields}
+        return (
+            len(left.fields) == len(right.fields)
+            and (left.rest is None) == (right.rest is None)
+            and all(f.name.text in fields and same_text(f.value, fields[f.name.text]) for f in left.fields)
+        )
     return "".join(left.span.text.split()) == "".join(right.span.text.split())

@@ -72,6 +72,23 @@ def test_preprocess_only(program: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "control MyIngress" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("option", "source", "code"),
+    [
+        ("--parse-only", "const bit<8> a = b;", 0),
+        ("--parse-only", "const bit<8> a = ;", 1),
+        ("--validate", "package other(); other() main;", 0),
+        ("--validate", "const bit<8> a = b;", 1),
+    ],
+)
+def test_only_looks(option: str, source: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "any.p4"
+    path.write_text(source)
+    assert driver.main([option, "-o", str(tmp_path / "out.json"), str(path)]) == code
+    assert not (tmp_path / "out.json").exists()
+    assert ("error[" in capsys.readouterr().err) is bool(code)
+
+
 @pytest.mark.parametrize("name", ["lower-program", "synthesize-actions"])
 def test_dump_after(name: str, program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert driver.main([str(program), "--dump-after", name]) == 0

@@ -57,7 +57,13 @@ def test_constants(text: str, kind: str) -> None:
         ("header H { §string x; }", "type-error"),
         ("header H { §int x; }", "type-error"),
         ("header_union U { §bit<8> x; }", "type-error"),
-        ("header H { varbit<8> a; §varbit<8> b; }", "type-error"),
+        (
+            "extern packet_in { void extract<T>(out T h, in bit<32> n); }"
+            " header H { varbit<8> a; varbit<8> b; } parser P(packet_in p, out H h)"
+            " { state start { §p.extract(h, 8); transition accept; } }",
+            "type-error",
+        ),
+        ("header H { bit<8> n; varbit<8> a; @length(n + §m) varbit<8> b; bit<8> m; }", "not-found"),
         ("extern E { E(); } struct S { §E e; }", "type-error"),
         ("struct G<T> { T x; } struct S { §G x; }", "type-error"),
         ("struct G<T> { T x; } struct S { §G<bit<8>, bool> x; }", "type-error"),
