@@ -140,6 +140,13 @@ class Demo:
         for version in self._versions:
             page = self._get(peers.visitor, _address(peers.dashboard_service, version), 80)
             self._expect_answer(_SERVICES, f"visitor -> dashboard:80, HTTP over IPv{version}", page, [peers.dashboard])
+        node, node_port = self._lab.inventory.node, peers.dashboard_service.node_port
+        for version in self._versions:
+            address = node.address(version)
+            assert address is not None, f"{node.name} has no IPv{version} address"
+            page = self._get(peers.visitor, address, node_port)
+            what = f"visitor -> the node:{node_port}, the dashboard's node port, HTTP over IPv{version}"
+            self._expect_answer(_SERVICES, what, page, [peers.dashboard], client=address)
         search = self._get(peers.visitor, _address(peers.dashboard_service, 4), 80, path="/upstream")
         self._expect_answer(
             _SERVICES,
@@ -354,16 +361,25 @@ class Demo:
         reply: HttpReply,
         servers: Sequence[LabPod],
         upstream: Sequence[LabPod] = (),
+        client: str = "",
     ) -> None:
+        """`client`: the address that the server has to see, if it matters."""
         names = {pod.name for pod in servers}
         behind = {pod.name for pod in upstream}
+        seen = reply.client.removeprefix("::ffff:")  # the servers listen for both families at once
         answer = f"{reply.served_by} ({reply.upstream} behind it)" if reply.upstream else reply.served_by
         self.report.expect(
             section,
             what,
-            expected=f"{servers[0].app} answers" + (f", {upstream[0].app} behind it" if upstream else ""),
-            found=reply.error or f"{answer}, {reply.milliseconds:.1f} ms",
-            held=not reply.error and reply.served_by in names and (not behind or reply.upstream in behind),
+            expected=f"{servers[0].app} answers"
+            + (f", {upstream[0].app} behind it" if upstream else "")
+            + (f", to {client}" if client else ""),
+            found=reply.error
+            or f"{answer}, {reply.milliseconds:.1f} ms" + (f", to {seen or 'nobody'}" if client else ""),
+            held=not reply.error
+            and reply.served_by in names
+            and (not behind or reply.upstream in behind)
+            and client in ("", seen),
         )
 
     def _expect_udp(

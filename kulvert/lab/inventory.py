@@ -67,12 +67,13 @@ class LabPod:
 
 @dataclass(frozen=True, slots=True)
 class LabService:
-    """A Service with cluster addresses: name, addresses and ports as (name, protocol, number)."""
+    """A Service with cluster addresses: name, addresses, ports as (name, protocol, number), and the first port's node port, or 0."""
 
     namespace: str
     name: str
     addresses: tuple[IpAddress, ...]
     ports: tuple[tuple[str, str, int], ...]
+    node_port: int = 0
 
     @property
     def key(self) -> str:
@@ -93,6 +94,10 @@ class LabNode:
     port: int
     interface: str
     mac: str
+
+    def address(self, version: int) -> str | None:
+        """The InternalIP of IP version 4 or 6."""
+        return next((str(address) for address in self.addresses if address.version == version), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +234,8 @@ def _read_service(document: Mapping[str, Any]) -> LabService:
         for entry in spec.get("ports") or []
     )
     addresses = tuple(ip_address(address) for address in cluster_ips if address != "None")
-    return LabService(str(metadata.get("namespace", "default")), str(metadata["name"]), addresses, ports)
+    node_port = int((spec.get("ports") or [{}])[0].get("nodePort", 0))
+    return LabService(str(metadata.get("namespace", "default")), str(metadata["name"]), addresses, ports, node_port)
 
 
 def mac_of(port: int) -> str:
