@@ -7,8 +7,10 @@ decoded from the raw JSON by msgspec, so that only the fields needed are ever ma
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -31,7 +33,12 @@ WATCH_SECONDS = 300
 
 _IDLE_SECONDS = WATCH_SECONDS + 30
 _LIST_SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
+_SHORT_WATCH_SECONDS = 1.0
+"""A watch that the server ends sooner is no good order: something in between does not let it through."""
+
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.5, 30.0
+_MAX_RETRY_AFTER = 60.0
 _PROBE_SECONDS = 60.0
 """How often it is looked whether an API that the cluster does not have has come."""
 
@@ -53,7 +60,11 @@ class _AbsentError(Exception):
 
 
 class _RequestError(Exception):
-    """A request that failed; it is tried again."""
+    """A request that failed; it is tried again, not before `after` seconds if the server says so."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class _UnauthorizedError(_RequestError):
@@ -84,6 +95,7 @@ class ApiServerSource:
         self._context = context
         self._api: client.ApiClient | None = None
         self._renewed = -_RELOAD_SECONDS
+        self._certificates: tuple[bytes | None, ...] = ()
         self._listed: set[str] = set()
         self._absent: set[str] = set()
         self._reported: dict[ObjectRef, str] = {}
@@ -99,6 +111,7 @@ class ApiServerSource:
         """Follow the cluster until `stop`. Raises ClusterAccessError; everything later is retried."""
         configuration = await self._load_configuration()
         configuration.connection_pool_maxsize = 2 * len(RESOURCES)
+        self._certificates = _certificates(configuration)
         async with client.ApiClient(configuration) as api:
             self._api = api
             tasks = [
@@ -132,7 +145,10 @@ class ApiServerSource:
         return configuration
 
     async def _renew_credentials(self, api: client.ApiClient) -> None:
-        """Read the credentials again: a token in the file, or what its exec plugin gives, may be another by now."""
+        """Read the credentials again: token, certificates, or what an exec plugin gives may be others by now.
+
+        Certificates belong to the connections, so with others all are made anew; the watches are resumed on the new ones.
+        """
         now = time.monotonic()
         if now - self._renewed < _RELOAD_SECONDS:
             return
@@ -142,9 +158,21 @@ class ApiServerSource:
         except ClusterAccessError as error:
             log.warning("%s", error)
             return
-        api.configuration.api_key = fresh.api_key
-        api.configuration.api_key_prefix = fresh.api_key_prefix
-        api.configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
+        certificates = _certificates(fresh)
+        if certificates == self._certificates:
+            api.configuration.api_key = fresh.api_key
+            api.configuration.api_key_prefix = fresh.api_key_prefix
+            api.configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
+            return
+        fresh.connection_pool_maxsize = api.configuration.connection_pool_maxsize
+        before, api.configuration = api.rest_client, fresh
+        try:
+            api.rest_client = client.ApiClient(fresh).rest_client
+        except (OSError, ValueError) as error:  # a certificate or key that is none
+            log.warning("the new credentials cannot be used: %s", error)
+            return
+        self._certificates = certificates
+        await before.close()
 
     # -- one kind
 
@@ -152,17 +180,20 @@ class ApiServerSource:
         backoff = _FIRST_BACKOFF
         version = ""
         while True:
+            after = 0.0
             try:
                 if not version:
                     version = await self._list(api, resource)
+                begun = time.monotonic()
                 async for seen in self._watch(api, resource, version):
                     version = seen
                     backoff = _FIRST_BACKOFF
-                continue  # the server ended the watch in good order
+                if time.monotonic() - begun > _SHORT_WATCH_SECONDS:
+                    continue  # the server ended the watch in good order
+                log.info("%s: the watch ended at once; trying again in %.1f s", resource.plural, backoff)
             except _GoneError:
-                log.info("%s: the watch is too old to be resumed; listing again", resource.plural)
+                log.info("%s: too old to go on from; listing again", resource.plural)
                 version = ""
-                continue
             except _AbsentError:
                 version = ""
                 self._note_absent(resource)
@@ -172,8 +203,11 @@ class ApiServerSource:
                 log.warning("%s: %s; reading the credentials again", resource.plural, error)
                 await self._renew_credentials(api)
             except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
-                log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), backoff)
-            await asyncio.sleep(backoff * random.uniform(0.8, 1.2))
+                after = error.after if isinstance(error, _RequestError) else 0.0
+                log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), max(backoff, after))
+                if isinstance(error, aiohttp.ClientSSLError):  # a certificate that has expired, of either side
+                    await self._renew_credentials(api)
+            await asyncio.sleep(max(after, backoff * random.uniform(0.8, 1.2)))
             backoff = min(2 * backoff, _LAST_BACKOFF)
 
     async def _list(self, api: client.ApiClient, resource: Resource) -> str:
@@ -282,23 +316,10 @@ class ApiServerSource:
         self, api: client.ApiClient, resource: Resource, query: list[tuple[str, str]], idle_seconds: float
     ) -> aiohttp.ClientResponse:
         """Send a GET, with the credentials of the moment. Raises _GoneError, _RequestError."""
-        headers: dict[str, str] = {"Accept": "application/json"}
-        await api.update_params_for_auth(headers, [], ["BearerToken"])
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_seconds)
-        session: aiohttp.ClientSession = api.rest_client.pool_manager
-        extra: dict[str, Any] = {}
-        if api.rest_client.server_hostname:
-            extra["server_hostname"] = api.rest_client.server_hostname
-        response = await session.get(
-            f"{api.configuration.host}{resource.path}",
-            params=query,
-            headers=headers,
-            timeout=timeout,
-            proxy=api.rest_client.proxy,
-            proxy_headers=api.rest_client.proxy_headers,
-            **extra,
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=idle_seconds)
+        response = await self._request(api, "GET", resource.path, query, {}, None, timeout)
         if response.status == 200:
+            _keep_alive(response)
             return response
         body = (await response.read())[:2000]
         response.release()
@@ -307,7 +328,40 @@ class ApiServerSource:
         if response.status == 404 and resource.is_optional:
             raise _AbsentError
         kind = _UnauthorizedError if response.status == 401 else _RequestError
-        raise kind(f"the API server answers {response.status} {response.reason}: {_body_words(body)}")
+        after = _retry_after(response)
+        raise kind(f"the API server answers {response.status} {response.reason}: {_body_words(body)}", after)
+
+    async def _request(
+        self,
+        api: client.ApiClient,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        headers: dict[str, str],
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Send a request as the configuration says: with its credentials, through its proxy, to its server's name."""
+        headers = {"Accept": "application/json", **headers}
+        try:
+            await api.update_params_for_auth(headers, [], ["BearerToken"])
+        except Exception as error:  # a token file that is just being replaced, an exec plugin that fails
+            raise _RequestError(f"the credentials cannot be had: {_words(error)}") from None
+        session: aiohttp.ClientSession = api.rest_client.pool_manager
+        extra: dict[str, Any] = {}
+        if api.rest_client.server_hostname:
+            extra["server_hostname"] = api.rest_client.server_hostname
+        return await session.request(
+            method,
+            f"{api.configuration.host}{path}",
+            params=list(query),
+            headers=headers,
+            data=body,
+            timeout=timeout,
+            proxy=api.rest_client.proxy,
+            proxy_headers=api.rest_client.proxy_headers,
+            **extra,
+        )
 
     # -- writing Events, the only thing that is ever written
 
@@ -350,21 +404,46 @@ class ApiServerSource:
         headers: dict[str, str],
         body: bytes | None,
     ) -> aiohttp.ClientResponse | None:
-        headers = {"Accept": "application/json", **headers}
+        timeout = aiohttp.ClientTimeout(total=_WRITE_SECONDS)
         try:
-            await api.update_params_for_auth(headers, [], ["BearerToken"])
-            session: aiohttp.ClientSession = api.rest_client.pool_manager
-            return await session.request(
-                method,
-                f"{api.configuration.host}{path}",
-                params=list(query),
-                headers=headers,
-                data=body,
-                timeout=aiohttp.ClientTimeout(total=_WRITE_SECONDS),
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._request(api, method, path, query, headers, body, timeout)
+        except (_RequestError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.debug("%s %s: %s", method, path, _words(error))
             return None
+
+
+def _certificates(configuration: client.Configuration) -> tuple[bytes | None, ...]:
+    """What is in the files that TLS takes; the files themselves are others each time that a kubeconfig has them inline."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    found: list[bytes | None] = []
+    for file in files:
+        try:
+            found.append(Path(file).read_bytes() if file else None)
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _keep_alive(response: aiohttp.ClientResponse) -> None:
+    """Have the kernel find out within a minute that the other end of a quiet watch has gone without a word."""
+    transport = response.connection.transport if response.connection is not None else None
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
+        for level, option, value in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+        ):
+            with contextlib.suppress(OSError):
+                found.setsockopt(level, option, value)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Seconds that the server asks for, with 429 and 503; at most a minute is believed."""
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), _MAX_RETRY_AFTER) if text.isdecimal() and len(text) < 10 else 0.0
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,10 @@ class FakeApiServer:
         self.oldest = 0
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.failures = 0
+        self.throttled = 0
+        self.expired_tokens = 0  # continue tokens that will have expired
+        self.empty_watches = 0
+        self.encodings: set[str] = set()
         self.token = "first"
         self.absent: set[str] = set()
         self._snapshots: list[tuple[int, list[dict[str, Any]]]] = []
@@ -72,11 +78,15 @@ class FakeApiServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.path, dict(request.query)))
+        self.encodings |= set(request.headers.get("Accept-Encoding", "").replace(" ", "").split(","))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.json_response({"message": "Unauthorized"}, status=401)
         if self.failures:
             self.failures -= 1
             return web.json_response({"message": "etcd is slow"}, status=500)
+        if self.throttled:
+            self.throttled -= 1
+            return web.json_response({"message": "too many requests"}, status=429, headers={"Retry-After": "1"})
         if request.query.get("fieldSelector"):
             return web.json_response({"metadata": {}, "items": [{"metadata": {"uid": "u-1"}}]})
         resource = next(item for item in RESOURCES.values() if item.path == request.path)
@@ -85,6 +95,15 @@ class FakeApiServer:
         if "watch" in request.query:
             return await self._watch(request, resource.kind)
         number, _, start_text = request.query.get("continue", "").partition("/")
+        if number and self.expired_tokens:
+            self.expired_tokens -= 1
+            gone = {
+                "kind": "Status",
+                "reason": "Expired",
+                "code": 410,
+                "message": "the provided continue parameter is too old",
+            }
+            return web.json_response(gone, status=410)
         if number:  # every page is of the state that the first one was of
             version, items = self._snapshots[int(number)]
         else:
@@ -100,7 +119,9 @@ class FakeApiServer:
         metadata = {"resourceVersion": str(version)}
         if start + limit < len(items):
             metadata["continue"] = f"{number}/{start + limit}"
-        return web.json_response({"kind": f"{resource.kind}List", "metadata": metadata, "items": page})
+        response = web.json_response({"kind": f"{resource.kind}List", "metadata": metadata, "items": page})
+        response.enable_compression()  # if the client takes it, as the API server does for large answers
+        return response
 
     async def take(self, request: web.Request) -> web.Response:
         """An Event that is posted or counted up."""
@@ -115,6 +136,9 @@ class FakeApiServer:
     async def _watch(self, request: web.Request, kind: str) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
+        if self.empty_watches:
+            self.empty_watches -= 1
+            return response
         seen = int(request.query["resourceVersion"])
         cut = self._cut
         while cut == self._cut:
@@ -413,3 +437,155 @@ def test_a_kubeconfig_that_makes_no_sense_is_one_error(tmp_path: Path) -> None:
     path.write_text("nothing: here\n")
     with pytest.raises(ClusterAccessError, match=r"cannot use .*kubeconfig"):
         run(ApiServerSource(Store(), path, None).run(asyncio.Event()))
+
+
+def test_what_a_busy_server_says_is_heeded(tmp_path: Path) -> None:
+    """429 with Retry-After: every request that was turned away is tried again, no earlier."""
+
+    async def test() -> None:
+        async with api_server() as server:
+            server.throttled = len(RESOURCES)
+            begun = asyncio.get_running_loop().time()
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.wait_for(store.wait_synced(), 5)
+            assert asyncio.get_running_loop().time() - begun >= 1
+
+    run(test())
+
+
+def test_a_list_whose_continue_token_has_expired_begins_anew(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server:
+            for number in range(5):
+                server.put(service_value(f"s{number}"))
+            server.expired_tokens = 2
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.wait_for(store.wait_synced(), 5)
+                assert len(store) == 5
+            pages = [query for path, query in server.requests if path.endswith("/services") and "watch" not in query]
+            assert [bool(query.get("continue")) for query in pages] == [False, True, False, True, False, True, True]
+
+    run(test())
+
+
+def test_watches_that_end_at_once_are_not_asked_for_in_a_hurry(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server:
+            server.empty_watches = 1000
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.wait_for(store.wait_synced(), 5)
+                before = len(server.requests)
+                await asyncio.sleep(0.5)
+                assert len(server.requests) - before < 25 * len(RESOURCES)
+                server.empty_watches = 0
+                server.put(service_value("later"))
+                await until(lambda: len(store) == 1)
+
+    run(test())
+
+
+def test_answers_may_be_compressed(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server:
+            for number in range(50):
+                server.put(service_value(f"s{number}"))
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.wait_for(store.wait_synced(), 5)
+                assert len(store) == 50
+            assert "gzip" in server.encodings
+
+    run(test())
+
+
+PLUGIN = """\
+import json, pathlib
+token = pathlib.Path({path!r}).read_text()
+assert token != "broken"
+print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": token}}}}))
+"""
+
+
+def test_an_exec_plugin_gives_the_token_and_one_that_fails_for_a_while_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apiserver, "_RELOAD_SECONDS", 0.01)
+    token, plugin = tmp_path / "token", tmp_path / "plugin.py"
+    plugin.write_text(PLUGIN.format(path=str(token)))
+    token.write_text("first")
+
+    async def test() -> None:
+        async with api_server() as server:
+            path = kubeconfig(tmp_path, server.url)
+            value = yaml.safe_load(path.read_text())
+            command = {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": sys.executable,
+                "args": [str(plugin)],
+            }
+            value["users"][0]["user"] = {"exec": {**command, "interactiveMode": "Never"}}
+            path.write_text(yaml.safe_dump(value))
+            store = Store()
+            source = ApiServerSource(store, path, None)
+            stop = asyncio.Event()
+            task = asyncio.create_task(source.run(stop))
+            await asyncio.wait_for(store.wait_synced(), 10)
+            server.token = "second"
+            token.write_text("broken")
+            server.put(service_value("later"))
+            server.cut()
+            await asyncio.sleep(0.5)
+            assert not task.done() and len(store) == 0
+            token.write_text("second")
+            await until(lambda: len(store) == 1)
+            stop.set()
+            await task
+
+    run(test())
+
+
+def test_credentials_that_cannot_be_had_for_a_moment_are_tried_again(tmp_path: Path) -> None:
+    """A projected token is replaced by switching a link: its file may be missing just when it is read."""
+
+    async def test() -> None:
+        async with api_server() as server, following(server, tmp_path) as (store, source):
+            await asyncio.wait_for(store.wait_synced(), 5)
+            api = source._api
+            assert api is not None
+
+            def missing(configuration: Any) -> None:
+                raise FileNotFoundError("token")
+
+            api.configuration.refresh_api_key_hook = missing
+            server.put(service_value("later"))
+            server.cut()
+            await asyncio.sleep(0.1)
+            assert await source.write("POST", "/api/v1/namespaces/shop/events", {}) == 0
+            api.configuration.refresh_api_key_hook = None
+            await until(lambda: len(store) == 1)
+
+    run(test())
+
+
+def test_a_quiet_watch_is_kept_alive_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that has gone without a word is noticed in a minute, although nothing is ever sent on a watch."""
+    seen: list[int] = []
+    keep_alive = apiserver._keep_alive
+
+    def noted(response: Any) -> None:
+        keep_alive(response)
+        found = response.connection.transport.get_extra_info("socket") if response.connection else None
+        if found is not None:
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle, interval, count = (found.getsockopt(socket.IPPROTO_TCP, option) for option in options)
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            seen.append(idle + interval * count)
+
+    monkeypatch.setattr(apiserver, "_keep_alive", noted)
+
+    async def test() -> None:
+        async with api_server() as server, following(server, tmp_path) as (store, _):
+            await asyncio.wait_for(store.wait_synced(), 5)
+            await until(lambda: len(seen) >= len(RESOURCES))
+            assert max(seen) <= 60
+
+    run(test())
