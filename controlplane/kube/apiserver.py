@@ -205,8 +205,8 @@ class ApiServerSource:
             except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
                 after = error.after if isinstance(error, _RequestError) else 0.0
                 log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), max(backoff, after))
-                if isinstance(error, aiohttp.ClientSSLError):  # a certificate that has expired, of either side
-                    await self._renew_credentials(api)
+                if isinstance(error, aiohttp.ClientConnectionError) and any(self._certificates):
+                    await self._renew_credentials(api)  # TLS 1.3 says no more of a refused certificate than the end
             await asyncio.sleep(max(after, backoff * random.uniform(0.8, 1.2)))
             backoff = min(2 * backoff, _LAST_BACKOFF)
 

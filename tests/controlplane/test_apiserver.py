@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,6 +23,7 @@ from controlplane.kube.events import EventRecorder
 from controlplane.kube.objects import RESOURCES, ObjectRef, Service
 from controlplane.kube.store import Store
 from tests.controlplane.cluster import cluster_policy_value, pod_value, service_value
+from tests.p4switch.test_tls import OPENSSL, Identity, make_identity
 
 
 class FakeApiServer:
@@ -161,7 +164,7 @@ class FakeApiServer:
 
 
 @asynccontextmanager
-async def api_server() -> AsyncIterator[FakeApiServer]:
+async def api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeApiServer]:
     server = FakeApiServer()
     app = web.Application()
     app.router.add_get("/{path:.*}", server.handle)
@@ -169,9 +172,9 @@ async def api_server() -> AsyncIterator[FakeApiServer]:
     app.router.add_patch("/{path:.*}", server.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    server.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield server
     finally:
@@ -587,5 +590,50 @@ def test_a_quiet_watch_is_kept_alive_by_the_kernel(tmp_path: Path, monkeypatch: 
             await asyncio.wait_for(store.wait_synced(), 5)
             await until(lambda: len(seen) >= len(RESOURCES))
             assert max(seen) <= 60
+
+    run(test())
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl, which makes the certificates, is not installed")
+def test_client_certificates_are_shown_and_new_ones_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apiserver, "_RELOAD_SECONDS", 0.01)
+    authority = make_identity(tmp_path, "authority")
+    other = make_identity(tmp_path, "other-authority")
+    server_identity = make_identity(tmp_path, "server", authority)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.certificate))
+    context.load_cert_chain(server_identity.certificate, server_identity.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def write(client: Identity) -> Path:
+        path = kubeconfig(tmp_path, url)
+        value = yaml.safe_load(path.read_text())
+        cluster, user = value["clusters"][0]["cluster"], value["users"][0]["user"]
+        for into, key, file in (
+            (cluster, "certificate-authority-data", authority.certificate),
+            (user, "client-certificate-data", client.certificate),
+            (user, "client-key-data", client.key),
+        ):
+            into[key] = base64.b64encode(file.read_bytes()).decode()
+        path.write_text(yaml.safe_dump(value))
+        return path
+
+    url = ""
+
+    async def test() -> None:
+        nonlocal url
+        async with api_server(context) as server:
+            url = server.url
+            server.put(service_value("a"))
+            store = Store()
+            source = ApiServerSource(store, write(make_identity(tmp_path, "stranger", other)), None)
+            stop = asyncio.Event()
+            task = asyncio.create_task(source.run(stop))
+            await asyncio.sleep(0.5)
+            assert not store.synced and not task.done()
+            write(make_identity(tmp_path, "client", authority))
+            await asyncio.wait_for(store.wait_synced(), 10)
+            assert len(store) == 1
+            stop.set()
+            await task
 
     run(test())
