@@ -87,10 +87,14 @@ class NodeTest(unittest.TestCase):
         )
         self.addCleanup(self.client.close)
         self.client.become_primary()
-        self.client.set_pipeline(Path(testutils.test_param_get("json")).read_bytes())
+        self.start_anew()
         self.dataplane.flush()
         if self.installs_node:
             self.install_node()
+
+    def start_anew(self) -> None:
+        """Push the pipeline: no entries, no connections."""
+        self.client.set_pipeline(Path(testutils.test_param_get("json")).read_bytes())
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         """Run, and leave a line with the outcome for the runner's table."""

@@ -139,12 +139,12 @@ ROUTES = ("0.0.0.0/0", "2000::/3", "fd00::/8")
 """What the router takes; ::/0 would take 96 entries of a small table."""
 
 
-def _attachments(pods: Sequence[Value]) -> Attachments:
-    """The base's ports. `pods`: the Pods, of which those with a name of `PODS` are behind the port of that name."""
+def attachments_of(values: Sequence[Value]) -> Attachments:
+    """The base's ports. `values`: the objects; the Pods among them with a name of `PODS` are behind the port of that name."""
     gateway_mac = parse_mac(GATEWAY_MAC)
     neighbors = tuple((parse_address(ROUTER.address(family)), parse_mac(ROUTER.mac)) for family in FAMILIES)
     hosts = {host.name: host for host in PODS}
-    local = [value["metadata"] for value in pods if value["metadata"]["name"] in hosts]
+    local = [value["metadata"] for value in values if value["kind"] == "Pod" and value["metadata"]["name"] in hosts]
     return Attachments(
         gateway_mac=gateway_mac,
         gateway_addresses=tuple(parse_address(GATEWAY[family]) for family in FAMILIES),
@@ -188,8 +188,13 @@ class Cluster:
         self._derivation = Derivation(Settings(NODE_NAME, ranges, **settings))
         self._codec = Codec(client.index, Allocator())
         self._order = Order(client.index)
-        self._derivation.set_attachments(_attachments([value for value in values if value["kind"] == "Pod"]))
+        self._derivation.set_attachments(attachments_of(values))
         self.apply(*values)
+
+    def attach(self, attachments: Attachments) -> None:
+        """Other ports than before."""
+        self._derivation.set_attachments(attachments)
+        self._write()
 
     @property
     def problems(self) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from ptf import testutils
 from scapy.contrib.geneve import GENEVE, GeneveOptions
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6PacketTooBig, IPv6
@@ -41,6 +39,18 @@ _NEXT_HOPS = 5
 _OVERHEAD = {4: 50, 6: 70}
 
 
+def carried(
+    kind: Format, src: str, dst: str, frame: Packet, port: int, vni: int, *, ttl: int = 64, **fields: object
+) -> Packet:
+    """A frame in a tunnel's packet as the pipeline makes it, from UDP port `port`, MACs to be set; `fields` are the IP header's."""
+    if ":" not in src:
+        fields = {"id": 0, "flags": "DF"} | fields
+    ip = ip_layer(src, dst, ttl, **fields)
+    udp = UDP(sport=port, dport=4789 if kind == "vxlan" else 6081, chksum=0)
+    shim = VXLAN(vni=vni, flags=8) if kind == "vxlan" else GENEVE(vni=vni, proto=0x6558)
+    return Ether() / ip / udp / shim / bytes(frame)
+
+
 class TunnelTest(NodeTest):
     """A tunnel to another node, over each family in turn."""
 
@@ -65,9 +75,9 @@ class TunnelTest(NodeTest):
             match = {"dst_addr": Lpm(address_number(FAR.address(family)), 128)}
             self.client.insert(Entry("route_table", match, "use_tunnel", {"remote_addr": peer}))
 
-    def start_anew(self) -> None:
-        """Empty tables, for the next kind of tunnel."""
-        self.client.set_pipeline(Path(testutils.test_param_get("json")).read_bytes())
+    def fill_in(self) -> None:
+        """Begin again, for the next kind of tunnel."""
+        self.start_anew()
         self.install_node()
 
     def frame_from_afar(
@@ -76,17 +86,9 @@ class TunnelTest(NodeTest):
         """A frame as the peer sends it to this node, through the router."""
         src, dst = source or PEER.address(outer), NODE.address(outer)
         fields = {"tc": tos} if outer == 6 else {"tos": tos}
-        ip = ip_layer(src, dst, 61, **fields)
-        inside = bytes(packet)
-        if kind == "vxlan":
-            return Ether(src=ROUTER.mac, dst=GATEWAY_MAC) / ip / UDP(sport=55555, dport=4789) / VXLAN(vni=vni) / inside
-        return (
-            Ether(src=ROUTER.mac, dst=GATEWAY_MAC)
-            / ip
-            / UDP(sport=55555, dport=6081)
-            / GENEVE(vni=vni, proto=0x6558)
-            / inside
-        )
+        frame = carried(kind, src, dst, packet, 55555, vni, ttl=61, **fields)
+        frame[Ether].src, frame[Ether].dst = ROUTER.mac, GATEWAY_MAC
+        return frame
 
     def inner(self, src: Side, dst: Side, protocol: str = "udp", **fields: object) -> Packet:
         """A frame inside, as the other end sends it."""
@@ -101,15 +103,9 @@ class TunnelTest(NodeTest):
         header = 34 if outer == 4 else 54
         port = int.from_bytes(got[1][header : header + 2], "big")
         self.assertGreaterEqual(port, 49152, why)
-        inside = bytes(wanted)
-        own, peer = NODE.address(outer), PEER.address(outer)
-        if outer == 4:
-            ip: Packet = IP(src=own, dst=peer, ttl=64, id=0, flags="DF", tos=tos)
-        else:
-            ip = IPv6(src=own, dst=peer, hlim=64, tc=tos)
-        udp = UDP(sport=port, dport=4789 if kind == "vxlan" else 6081, chksum=0)
-        shim = VXLAN(vni=VNI, flags=8) if kind == "vxlan" else GENEVE(vni=VNI, proto=0x6558)
-        packet = Ether(src=GATEWAY_MAC, dst=ROUTER.mac) / ip / udp / shim / inside
+        fields = {"tos": tos} if outer == 4 else {"tc": tos}
+        packet = carried(kind, NODE.address(outer), PEER.address(outer), wanted, port, VNI, **fields)
+        packet[Ether].src, packet[Ether].dst = GATEWAY_MAC, ROUTER.mac
         if got[1] != bytes(packet):
             self.fail(f"{why}: wanted\n{packet.show(dump=True)}\ngot\n{Ether(got[1]).show(dump=True)}")
         return port
@@ -139,7 +135,7 @@ class PodsTalkThroughATunnel(TunnelTest):
                             self.delivered_to(POD_A, there, here, protocol, flags="SA"),
                             why,
                         )
-                self.start_anew()
+                self.fill_in()
 
 
 class ServicesWorkThroughTunnels(TunnelTest):
@@ -170,7 +166,7 @@ class ServicesWorkThroughTunnels(TunnelTest):
             self.drop(
                 ROUTER.port, self.frame_from_afar(4, kind, self.inner(client, endpoint)), DropReason.INGRESS_POLICY
             )
-            self.start_anew()
+            self.fill_in()
 
 
 class RefusalsGoBackThroughTheTunnel(TunnelTest):
@@ -181,7 +177,7 @@ class RefusalsGoBackThroughTheTunnel(TunnelTest):
             for kind in FORMATS:
                 self.dig(outer, kind)
                 self._refuse(outer, kind)
-                self.start_anew()
+                self.fill_in()
 
     def _refuse(self, outer: Family, kind: Format) -> None:
         vip = Side(VIP[4], 80)
@@ -244,7 +240,7 @@ class TunnelTakesFromTheMtu(TunnelTest):
                 / Raw(bytes(packet)[14:42])
             )
             self.pass_through(POD_A.port, packet, POD_A.port, error)
-            self.start_anew()
+            self.fill_in()
 
 
 class StrangersDoNotComeThroughTunnels(TunnelTest):
@@ -255,7 +251,7 @@ class StrangersDoNotComeThroughTunnels(TunnelTest):
             for kind in FORMATS:
                 self.dig(outer, kind)
                 self._try(outer, kind)
-                self.start_anew()
+                self.fill_in()
 
     def _try(self, outer: Family, kind: Format) -> None:
         good = self.inner(Side(FAR.ipv4, 1000), Side(POD_A.ipv4, 80))
