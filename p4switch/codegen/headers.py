@@ -164,6 +164,11 @@ def _unsigned(ref: model.FieldRef) -> model.FieldRef:
     return model.FieldRef(ref.header, model.FieldDecl(decl.name, decl.width)) if decl.signed else ref
 
 
+def narrow(code: Expressions, value: model.Expr, width: int) -> str:
+    """C for the lowest `width` <= 64 bits of a value, of the type that a field of that width has."""
+    return _fit(code.term(value, 0, width), width)
+
+
 def store(code: Expressions, path: str, decl: model.FieldDecl, value: model.Expr) -> None:
     """Assigns to a field what fits of `value`."""
     if decl.varlen:
@@ -172,7 +177,7 @@ def store(code: Expressions, path: str, decl: model.FieldDecl, value: model.Expr
     if decl.saturating:  # what does not fit becomes the nearest value that does
         value = model.Binary("sat_cast" if decl.signed else "usat_cast", value, model.Const(width))
     if width <= 64:
-        code.out.line(f"{path} = {_fit(code.term(value, 0, width), width)};")
+        code.out.line(f"{path} = {narrow(code, value, width)};")
     elif width <= 128:
         text = code.u128(value, width)
         if width < 128:

@@ -9,7 +9,7 @@ from p4switch.bmv2 import model
 from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions, is_boolean
-from p4switch.codegen.headers import copy_field, header_bytes, invalidate_siblings, set_valid, store
+from p4switch.codegen.headers import copy_field, header_bytes, invalidate_siblings, narrow, set_valid, store
 from p4switch.codegen.layout import Layout, ctype, limbs
 from p4switch.codegen.writer import Writer, c_string
 
@@ -478,7 +478,10 @@ def _gen_register_write(place: Place, code: Expressions, primitive: model.Primit
     value = _data(place, primitive, 2)
     cell = model.FieldDecl(name, register.width)
     with code.out.block(f"if (KV_LIKELY({index} < {register.size}))"):
-        if register.width <= 128:
+        if register.width <= 64:  # other threads may write it, too
+            cells = f"(({ctype(register.width)} *)ctx->pipeline->registers[{number}])"
+            code.out.line(f"KV_PUT({cells}[{index}], {narrow(code, value, register.width)});")
+        elif register.width <= 128:
             store(code, f"(({ctype(register.width)} *)ctx->pipeline->registers[{number}])[{index}]", cell, value)
         else:
             pointer = code.out.fresh()

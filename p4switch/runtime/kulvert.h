@@ -25,6 +25,7 @@ typedef __int128 kv_i128;
 
 #define KV_LOAD(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define KV_STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define KV_PUT(cell, v) __atomic_store_n(&(cell), (v), __ATOMIC_RELAXED)
 #define KV_LIKELY(c) __builtin_expect(!!(c), 1)
 #define KV_UNLIKELY(c) __builtin_expect(!!(c), 0)
 
