@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass, field
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     @dataclass_transform(frozen_default=True)
     def value(cls: type[T]) -> type[T]: ...
 
+    @dataclass_transform(field_specifiers=(field,))
+    def record(cls: type[T]) -> type[T]: ...
+
 else:
 
     def node(cls: type[T]) -> type[T]:
@@ -26,7 +29,7 @@ else:
         as long to construct, the compiler makes some hundred thousand of them, and `dataclasses` itself needs a
         millisecond for each of the hundred classes, which every run of the compiler would pay.
         """
-        own = get_annotations(cls)
+        own = [name for name, kind in get_annotations(cls).items() if not str(kind).startswith("ClassVar")]
         defaults: dict[str, Any] = dict(getattr(cls, "_node_defaults", {}))
         names: list[str] = [*getattr(cls, "__match_args__", ()), *own]
         namespace = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
@@ -57,6 +60,15 @@ else:
         made.__eq__, made.__hash__ = namespace["__eq__"], namespace["__hash__"]
         return made
 
+    def record(cls: type[T]) -> type[T]:
+        """A slotted class that can be changed, compared by value and not hashed; `field(default_factory=…)` works."""
+        made = node(cls)
+        same = "".join(f" and self.{name} == other.{name}" for name in made.__match_args__)
+        namespace: dict[str, Any] = {}
+        exec(f"def __eq__(self, other):\n    return self.__class__ is other.__class__{same}", namespace)
+        made.__eq__, made.__hash__ = namespace["__eq__"], None
+        return made
+
     @dataclass
     class _Template:
         name: str
@@ -70,9 +82,18 @@ else:
         return made
 
     def _make_init(names: list[str], defaults: dict[str, Any]) -> Any:
-        parameters = "".join(f", {name}=_defaults['{name}']" if name in defaults else f", {name}" for name in names)
-        body = "".join(f"\n    self.{name} = {name}" for name in names) or "\n    pass"
-        made: dict[str, Any] = {"_defaults": defaults}
+        made: dict[str, Any] = {"_defaults": defaults, "_missing": MISSING}
+        parameters, body = "", ""
+        for name in names:
+            default, given = defaults.get(name, MISSING), name
+            if isinstance(default, Field):
+                made[f"_make_{name}"] = default.default_factory
+                parameters += f", {name}=_missing"
+                given = f"_make_{name}() if {name} is _missing else {name}"
+            else:
+                parameters += f", {name}=_defaults['{name}']" if name in defaults else f", {name}"
+            body += f"\n    self.{name} = {given}"
+        body = body or "\n    pass"
         exec(f"def __init__(self{parameters}):{body}", made)
         return made["__init__"]
 

@@ -6,18 +6,19 @@ Attribute names are the JSON's keys. An attribute that is None and stands in `op
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
 from p4compiler.backends.bmv2.values import Json, Value
+from p4compiler.node import record
 from p4compiler.source import Span
 
 FORMAT_VERSION = (2, 23)
 """What p4c writes too: nothing that came later is used."""
 
 
-@dataclass(slots=True)
+@record
 class Item:
     """An object of the document."""
 
@@ -57,7 +58,7 @@ def _encode(value: Any) -> Json:
     raise TypeError(f"{type(value).__name__} has no place in a BMv2 document")
 
 
-@dataclass(slots=True)
+@record
 class SourceInfo(Item):
     filename: str
     line: int
@@ -76,7 +77,7 @@ class SourceInfo(Item):
 # -- headers
 
 
-@dataclass(slots=True)
+@record
 class HeaderType(Item):
     """`fields`: name, width (or `*`) and sign. `max_length` in bytes, for a type with a varbit field."""
 
@@ -87,7 +88,7 @@ class HeaderType(Item):
     max_length: int | None = None
 
 
-@dataclass(slots=True)
+@record
 class HeaderInstance(Item):
     name: str
     id: int
@@ -96,7 +97,7 @@ class HeaderInstance(Item):
     pi_omit: bool = True
 
 
-@dataclass(slots=True)
+@record
 class HeaderStack(Item):
     name: str
     id: int
@@ -105,14 +106,14 @@ class HeaderStack(Item):
     header_ids: list[int]
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnionType(Item):
     name: str
     id: int
     headers: list[tuple[str, str]]
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnion(Item):
     name: str
     id: int
@@ -121,7 +122,7 @@ class HeaderUnion(Item):
     pi_omit: bool = True
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnionStack(Item):
     name: str
     id: int
@@ -130,7 +131,7 @@ class HeaderUnionStack(Item):
     header_union_ids: list[int]
 
 
-@dataclass(slots=True)
+@record
 class FieldList(Item):
     """Also a learn list. Ids start at 1: 0 means none."""
 
@@ -140,7 +141,7 @@ class FieldList(Item):
     elements: list[Value]
 
 
-@dataclass(slots=True)
+@record
 class EnumDefinition(Item):
     name: str
     entries: list[tuple[str, int]]
@@ -149,7 +150,7 @@ class EnumDefinition(Item):
 # -- parsers
 
 
-@dataclass(slots=True)
+@record
 class Primitive(Item):
     """A primitive call in an action."""
 
@@ -158,13 +159,13 @@ class Primitive(Item):
     source_info: SourceInfo | None = None
 
 
-@dataclass(slots=True)
+@record
 class ParserOperation(Item):
     op: str
     parameters: list[Json]
 
 
-@dataclass(slots=True)
+@record
 class ParserTransition(Item):
     type: str
     value: str | None
@@ -172,7 +173,7 @@ class ParserTransition(Item):
     next_state: str | None
 
 
-@dataclass(slots=True)
+@record
 class ParseState(Item):
     name: str
     id: int
@@ -181,7 +182,7 @@ class ParseState(Item):
     transition_key: list[Value]
 
 
-@dataclass(slots=True)
+@record
 class Parser(Item):
     name: str
     id: int
@@ -189,7 +190,7 @@ class Parser(Item):
     parse_states: list[ParseState]
 
 
-@dataclass(slots=True)
+@record
 class ParseValueSet(Item):
     name: str
     id: int
@@ -197,7 +198,7 @@ class ParseValueSet(Item):
     max_size: int
 
 
-@dataclass(slots=True)
+@record
 class Deparser(Item):
     name: str
     id: int
@@ -209,7 +210,7 @@ class Deparser(Item):
 # -- arrays
 
 
-@dataclass(slots=True)
+@record
 class MeterArray(Item):
     optional = frozenset({"source_info", "binding", "result_target"})
     name: str
@@ -223,7 +224,7 @@ class MeterArray(Item):
     result_target: list[str] | None = None
 
 
-@dataclass(slots=True)
+@record
 class CounterArray(Item):
     optional = frozenset({"source_info", "size", "binding"})
     name: str
@@ -234,7 +235,7 @@ class CounterArray(Item):
     binding: str | None = None
 
 
-@dataclass(slots=True)
+@record
 class RegisterArray(Item):
     name: str
     id: int
@@ -243,7 +244,7 @@ class RegisterArray(Item):
     bitwidth: int
 
 
-@dataclass(slots=True)
+@record
 class Calculation(Item):
     name: str
     id: int
@@ -252,7 +253,7 @@ class Calculation(Item):
     input: list[Value]
 
 
-@dataclass(slots=True)
+@record
 class Checksum(Item):
     name: str
     id: int
@@ -268,13 +269,13 @@ class Checksum(Item):
 # -- actions and tables
 
 
-@dataclass(slots=True)
+@record
 class RuntimeParameter(Item):
     name: str
     bitwidth: int
 
 
-@dataclass(slots=True)
+@record
 class Action(Item):
     name: str
     id: int
@@ -282,7 +283,7 @@ class Action(Item):
     primitives: list[Primitive]
 
 
-@dataclass(slots=True)
+@record
 class TableKey(Item):
     match_type: str
     name: str
@@ -290,7 +291,7 @@ class TableKey(Item):
     mask: str | None
 
 
-@dataclass(slots=True)
+@record
 class MatchKey(Item):
     """One field of an entry's key; which attributes are there depends on the match type."""
 
@@ -303,13 +304,13 @@ class MatchKey(Item):
     end: str | None = None
 
 
-@dataclass(slots=True)
+@record
 class ActionEntry(Item):
     action_id: int
     action_data: list[str]
 
 
-@dataclass(slots=True)
+@record
 class TableEntry(Item):
     source_info: SourceInfo | None
     match_key: list[MatchKey]
@@ -317,7 +318,7 @@ class TableEntry(Item):
     priority: int
 
 
-@dataclass(slots=True)
+@record
 class DefaultEntry(Item):
     action_id: int
     action_const: bool
@@ -325,7 +326,7 @@ class DefaultEntry(Item):
     action_entry_const: bool
 
 
-@dataclass(slots=True)
+@record
 class Table(Item):
     optional = frozenset({"source_info", "action_profile", "default_entry", "entries"})
     name: str
@@ -347,13 +348,13 @@ class Table(Item):
     entries: list[TableEntry] | None
 
 
-@dataclass(slots=True)
+@record
 class Selector(Item):
     algo: str
     input: list[Value]
 
 
-@dataclass(slots=True)
+@record
 class ActionProfile(Item):
     optional = frozenset({"source_info", "selector"})
     name: str
@@ -363,7 +364,7 @@ class ActionProfile(Item):
     selector: Selector | None = None
 
 
-@dataclass(slots=True)
+@record
 class Conditional(Item):
     name: str
     id: int
@@ -373,7 +374,7 @@ class Conditional(Item):
     false_next: str | None
 
 
-@dataclass(slots=True)
+@record
 class Pipeline(Item):
     name: str
     id: int
@@ -384,14 +385,14 @@ class Pipeline(Item):
     conditionals: list[Conditional]
 
 
-@dataclass(slots=True)
+@record
 class ExternAttribute(Item):
     name: str
     type: str
     value: str
 
 
-@dataclass(slots=True)
+@record
 class ExternInstance(Item):
     name: str
     id: int
@@ -402,7 +403,7 @@ class ExternInstance(Item):
 # -- everything
 
 
-@dataclass(slots=True)
+@record
 class Document(Item):
     header_types: list[HeaderType] = field(default_factory=list)
     headers: list[HeaderInstance] = field(default_factory=list)

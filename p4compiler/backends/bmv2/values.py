@@ -5,13 +5,14 @@ Each knows its own JSON. Where the format wants an expression wrapped into anoth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, final
+
+from p4compiler.node import record
 
 Json = Any
 
 
-@dataclass(slots=True)
+@record
 class Value:
     def json(self) -> Json:
         """As an operand of an expression."""
@@ -29,7 +30,7 @@ def hex_string(value: int, width_bytes: int = 0) -> str:
 
 
 @final
-@dataclass(slots=True)
+@record
 class HexString(Value):
     """A number. `bitwidth` is written only where a calculation asks for it."""
 
@@ -45,7 +46,7 @@ class HexString(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class BooleanValue(Value):
     value: bool
 
@@ -54,7 +55,7 @@ class BooleanValue(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class Field(Value):
     """A field of a header instance."""
 
@@ -70,7 +71,7 @@ class Field(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class StackField(Value):
     """A field of the last header extracted into a stack."""
 
@@ -85,7 +86,7 @@ class StackField(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class UnionStackField(Value):
     """A field of the last union extracted into a stack of unions; only in a transition key."""
 
@@ -98,7 +99,7 @@ class UnionStackField(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class RuntimeData(Value):
     """A parameter of the action: `runtime_data` as an argument, `local` inside an expression."""
 
@@ -112,7 +113,7 @@ class RuntimeData(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class LookaheadValue(Value):
     """Offset and width in bits."""
 
@@ -123,7 +124,7 @@ class LookaheadValue(Value):
         return {"type": "lookahead", "value": [self.offset, self.width]}
 
 
-@dataclass(slots=True)
+@record
 class NamedObject(Value):
     """An object of the document, by name."""
 
@@ -135,61 +136,61 @@ class NamedObject(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class HeaderName(NamedObject):
     kind = "header"
 
 
 @final
-@dataclass(slots=True)
+@record
 class StackName(NamedObject):
     kind = "header_stack"
 
 
 @final
-@dataclass(slots=True)
+@record
 class UnionName(NamedObject):
     kind = "header_union"
 
 
 @final
-@dataclass(slots=True)
+@record
 class UnionStackName(NamedObject):
     kind = "header_union_stack"
 
 
 @final
-@dataclass(slots=True)
+@record
 class RegisterName(NamedObject):
     kind = "register_array"
 
 
 @final
-@dataclass(slots=True)
+@record
 class CounterName(NamedObject):
     kind = "counter_array"
 
 
 @final
-@dataclass(slots=True)
+@record
 class MeterName(NamedObject):
     kind = "meter_array"
 
 
 @final
-@dataclass(slots=True)
+@record
 class CalculationName(NamedObject):
     kind = "calculation"
 
 
 @final
-@dataclass(slots=True)
+@record
 class ExternName(NamedObject):
     kind = "extern"
 
 
 @final
-@dataclass(slots=True)
+@record
 class StringValue(NamedObject):
     """Not a name, but written like one."""
 
@@ -197,7 +198,7 @@ class StringValue(NamedObject):
 
 
 @final
-@dataclass(slots=True)
+@record
 class ParametersVector(Value):
     values: list[Value]
 
@@ -206,7 +207,7 @@ class ParametersVector(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class Payload(Value):
     """The rest of the packet, in the input of a calculation."""
 
@@ -215,7 +216,7 @@ class Payload(Value):
 
 
 @final
-@dataclass(slots=True)
+@record
 class Operation(Value):
     """An expression. `right` is a plain number for `access_field`; `condition` is there for `?` only."""
 

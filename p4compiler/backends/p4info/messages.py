@@ -8,16 +8,18 @@ written even where it is 0 is wrapped into `Explicit`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from p4compiler.node import record, value
 
-@dataclass(slots=True)
+
+@record
 class Message:
     """A protobuf message. An attribute whose name is a Python keyword has an underscore behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Explicit:
     """A scalar that is written whatever its value: a member of a oneof."""
 
@@ -27,12 +29,12 @@ class Explicit:
 # -- p4types.proto
 
 
-@dataclass(slots=True)
+@record
 class NamedType(Message):
     name: str
 
 
-@dataclass(slots=True)
+@record
 class Literal(Message):
     """`p4.config.v1.Expression`"""
 
@@ -41,73 +43,73 @@ class Literal(Message):
     bool_value: Explicit | None = None
 
 
-@dataclass(slots=True)
+@record
 class ExpressionList(Message):
     expressions: list[Literal]
 
 
-@dataclass(slots=True)
+@record
 class KeyValuePair(Message):
     key: str
     value: Literal
 
 
-@dataclass(slots=True)
+@record
 class KeyValuePairList(Message):
     kv_pairs: list[KeyValuePair]
 
 
-@dataclass(slots=True)
+@record
 class StructuredAnnotation(Message):
     name: str
     expression_list: ExpressionList | None = None
     kv_pair_list: KeyValuePairList | None = None
 
 
-@dataclass(slots=True)
+@record
 class Width(Message):
     """`P4BitTypeSpec` and `P4IntTypeSpec`"""
 
     bitwidth: int
 
 
-@dataclass(slots=True)
+@record
 class MaxWidth(Message):
     """`P4VarbitTypeSpec`"""
 
     max_bitwidth: int
 
 
-@dataclass(slots=True)
+@record
 class BitstringLikeTypeSpec(Message):
     bit: Width | None = None
     int: Width | None = None
     varbit: MaxWidth | None = None
 
 
-@dataclass(slots=True)
+@record
 class Nothing(Message):
     """A message without fields: `P4BoolType`, `P4ErrorType`, `SdnString`."""
 
 
-@dataclass(slots=True)
+@record
 class TupleTypeSpec(Message):
     members: list[DataTypeSpec]
 
 
-@dataclass(slots=True)
+@record
 class HeaderStackTypeSpec(Message):
     header: NamedType
     size: int
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnionStackTypeSpec(Message):
     header_union: NamedType
     size: int
 
 
-@dataclass(slots=True)
+@record
 class DataTypeSpec(Message):
     bitstring: BitstringLikeTypeSpec | None = None
     bool: Nothing | None = None
@@ -123,74 +125,74 @@ class DataTypeSpec(Message):
     new_type: NamedType | None = None
 
 
-@dataclass(slots=True)
+@record
 class StructMember(Message):
     name: str
     type_spec: DataTypeSpec
 
 
-@dataclass(slots=True)
+@record
 class StructTypeSpec(Message):
     members: list[StructMember]
 
 
-@dataclass(slots=True)
+@record
 class HeaderMember(Message):
     name: str
     type_spec: BitstringLikeTypeSpec
 
 
-@dataclass(slots=True)
+@record
 class HeaderTypeSpec(Message):
     members: list[HeaderMember]
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnionMember(Message):
     name: str
     header: NamedType
 
 
-@dataclass(slots=True)
+@record
 class HeaderUnionTypeSpec(Message):
     members: list[HeaderUnionMember]
 
 
-@dataclass(slots=True)
+@record
 class EnumMember(Message):
     name: str
 
 
-@dataclass(slots=True)
+@record
 class EnumTypeSpec(Message):
     members: list[EnumMember]
 
 
-@dataclass(slots=True)
+@record
 class ErrorTypeSpec(Message):
     members: list[str]
 
 
-@dataclass(slots=True)
+@record
 class SerializableEnumMember(Message):
     name: str
     value: bytes
 
 
-@dataclass(slots=True)
+@record
 class SerializableEnumTypeSpec(Message):
     underlying_type: Width
     members: list[SerializableEnumMember]
 
 
-@dataclass(slots=True)
+@record
 class NewTypeTranslation(Message):
     uri: str
     sdn_bitwidth: Explicit | None = None
     sdn_string: Nothing | None = None
 
 
-@dataclass(slots=True)
+@record
 class NewTypeSpec(Message):
     original_type: DataTypeSpec | None
     translated_type: NewTypeTranslation | None
@@ -198,7 +200,7 @@ class NewTypeSpec(Message):
     structured_annotations: list[StructuredAnnotation]
 
 
-@dataclass(slots=True)
+@record
 class TypeInfo(Message):
     """The maps are written as entries of key and value, sorted by key."""
 
@@ -214,20 +216,20 @@ class TypeInfo(Message):
 # -- p4info.proto
 
 
-@dataclass(slots=True)
+@record
 class Documentation(Message):
     brief: str = ""
     description: str = ""
 
 
-@dataclass(slots=True)
+@record
 class PlatformProperties(Message):
     multicast_group_table_size: int = 0
     multicast_group_table_total_replicas: int = 0
     multicast_group_table_max_replicas_per_entry: int = 0
 
 
-@dataclass(slots=True)
+@record
 class PkgInfo(Message):
     name: str = ""
     version: str = ""
@@ -241,7 +243,7 @@ class PkgInfo(Message):
     platform_properties: PlatformProperties | None = None
 
 
-@dataclass(slots=True)
+@record
 class Preamble(Message):
     id: int
     name: str
@@ -259,7 +261,7 @@ class MatchType(Enum):
     OPTIONAL = 6
 
 
-@dataclass(slots=True)
+@record
 class MatchField(Message):
     id: int
     name: str
@@ -271,13 +273,13 @@ class MatchField(Message):
     structured_annotations: list[StructuredAnnotation]
 
 
-@dataclass(slots=True)
+@record
 class ActionArgument(Message):
     param_id: int
     value: bytes
 
 
-@dataclass(slots=True)
+@record
 class TableActionCall(Message):
     action_id: int
     arguments: list[ActionArgument]
@@ -290,7 +292,7 @@ class Scope(Enum):
     DEFAULT_ONLY = 2
 
 
-@dataclass(slots=True)
+@record
 class ActionRef(Message):
     id: int
     annotations: list[str]
@@ -302,7 +304,7 @@ class IdleTimeoutBehavior(Enum):
     NOTIFY_CONTROL = 1
 
 
-@dataclass(slots=True)
+@record
 class Table(Message):
     preamble: Preamble
     match_fields: list[MatchField]
@@ -317,7 +319,7 @@ class Table(Message):
     has_initial_entries: bool
 
 
-@dataclass(slots=True)
+@record
 class Param(Message):
     id: int
     name: str
@@ -328,18 +330,18 @@ class Param(Message):
     structured_annotations: list[StructuredAnnotation]
 
 
-@dataclass(slots=True)
+@record
 class Action(Message):
     preamble: Preamble
     params: list[Param]
 
 
-@dataclass(slots=True)
+@record
 class SumOfMembers(Message):
     max_member_weight: int = 0
 
 
-@dataclass(slots=True)
+@record
 class ActionProfile(Message):
     preamble: Preamble
     table_ids: list[int]
@@ -356,19 +358,19 @@ class CounterUnit(Enum):
     BOTH = 3
 
 
-@dataclass(slots=True)
+@record
 class CounterSpec(Message):
     unit: CounterUnit
 
 
-@dataclass(slots=True)
+@record
 class Counter(Message):
     preamble: Preamble
     spec: CounterSpec
     size: int
 
 
-@dataclass(slots=True)
+@record
 class DirectCounter(Message):
     preamble: Preamble
     spec: CounterSpec
@@ -380,26 +382,26 @@ class MeterUnit(Enum):
     PACKETS = 2
 
 
-@dataclass(slots=True)
+@record
 class MeterSpec(Message):
     unit: MeterUnit
 
 
-@dataclass(slots=True)
+@record
 class Meter(Message):
     preamble: Preamble
     spec: MeterSpec
     size: int
 
 
-@dataclass(slots=True)
+@record
 class DirectMeter(Message):
     preamble: Preamble
     spec: MeterSpec
     direct_table_id: int
 
 
-@dataclass(slots=True)
+@record
 class Metadata(Message):
     id: int
     name: str
@@ -409,33 +411,33 @@ class Metadata(Message):
     structured_annotations: list[StructuredAnnotation]
 
 
-@dataclass(slots=True)
+@record
 class ControllerPacketMetadata(Message):
     preamble: Preamble
     metadata: list[Metadata]
 
 
-@dataclass(slots=True)
+@record
 class ValueSet(Message):
     preamble: Preamble
     match: list[MatchField]
     size: int
 
 
-@dataclass(slots=True)
+@record
 class Register(Message):
     preamble: Preamble
     type_spec: DataTypeSpec
     size: int
 
 
-@dataclass(slots=True)
+@record
 class Digest(Message):
     preamble: Preamble
     type_spec: DataTypeSpec
 
 
-@dataclass(slots=True)
+@record
 class P4Info(Message):
     pkg_info: PkgInfo | None
     tables: list[Table] = field(default_factory=list)
@@ -455,30 +457,30 @@ class P4Info(Message):
 # -- p4runtime.proto
 
 
-@dataclass(slots=True)
+@record
 class ExactMatch(Message):
     value: bytes
 
 
-@dataclass(slots=True)
+@record
 class TernaryMatch(Message):
     value: bytes
     mask: bytes
 
 
-@dataclass(slots=True)
+@record
 class LpmMatch(Message):
     value: bytes
     prefix_len: int
 
 
-@dataclass(slots=True)
+@record
 class RangeMatch(Message):
     low: bytes
     high: bytes
 
 
-@dataclass(slots=True)
+@record
 class FieldMatch(Message):
     field_id: int
     exact: ExactMatch | None = None
@@ -488,24 +490,24 @@ class FieldMatch(Message):
     optional: ExactMatch | None = None
 
 
-@dataclass(slots=True)
+@record
 class RuntimeParam(Message):
     param_id: int
     value: bytes
 
 
-@dataclass(slots=True)
+@record
 class RuntimeAction(Message):
     action_id: int
     params: list[RuntimeParam]
 
 
-@dataclass(slots=True)
+@record
 class TableAction(Message):
     action: RuntimeAction
 
 
-@dataclass(slots=True)
+@record
 class TableEntry(Message):
     table_id: int
     match: list[FieldMatch]
@@ -514,7 +516,7 @@ class TableEntry(Message):
     is_const: bool
 
 
-@dataclass(slots=True)
+@record
 class Entity(Message):
     table_entry: TableEntry
 
@@ -523,12 +525,12 @@ class UpdateType(Enum):
     INSERT = 1
 
 
-@dataclass(slots=True)
+@record
 class Update(Message):
     type: UpdateType
     entity: Entity
 
 
-@dataclass(slots=True)
+@record
 class WriteRequest(Message):
     updates: list[Update] = field(default_factory=list)
