@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct):
     service_updates: list[int] = []
     pod_seconds: list[float] = []
     steady_seconds: list[float] = []
-    steady_bytes: tuple[int, int] = (0, 0)
+    steady_bytes: tuple[int, int, int] = (0, 0, 0)
 
 
 def resident_bytes() -> int:
@@ -126,13 +126,15 @@ async def measure(arguments: argparse.Namespace) -> Outcome:
             seconds, _ = await change("pod", arguments.pods + index)
             outcome.pod_seconds.append(seconds)
         if arguments.steady_seconds:
-            first, begun, number = resident_bytes(), time.monotonic(), 0
+            first, begun, number, middle = resident_bytes(), time.monotonic(), 0, 0
             while time.monotonic() - begun < arguments.steady_seconds:
                 number += 1
+                if not middle and time.monotonic() - begun > arguments.steady_seconds / 2:
+                    middle = resident_bytes()
                 seconds, _ = await change("endpoint", number % arguments.services, 10_000 + number)
                 outcome.steady_seconds.append(seconds)
                 await asyncio.sleep(max(0.0, begun + number / 20 - time.monotonic()))
-            outcome.steady_bytes = (first, resident_bytes())
+            outcome.steady_bytes = (first, middle, resident_bytes())
     stop.set()
     await running
     return outcome

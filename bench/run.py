@@ -53,6 +53,12 @@ def main() -> int:
         "--only", choices=("compile", "packets", "dataplane", "writes", "control"), help="measure only this"
     )
     parser.add_argument(
+        "--steady-seconds",
+        type=float,
+        default=STEADY_SECONDS,
+        help="how long the controller is given 20 changes a second",
+    )
+    parser.add_argument(
         "--p4c-source",
         type=Path,
         default=os.environ.get("P4C_SOURCE"),
@@ -83,7 +89,7 @@ def main() -> int:
                 sections.append(render_writes(measure_writes(WRITTEN_ENTRIES)))
             if arguments.only in (None, "control"):
                 console.print("the controller")
-                sections.append(render_control([measure_control(case, STEADY_SECONDS) for case in CASES]))
+                sections.append(render_control([measure_control(case, arguments.steady_seconds) for case in CASES]))
     except BuildError as error:
         report(error.diagnostics)
         raise UserError(str(error)) from error
