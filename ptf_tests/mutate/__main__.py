@@ -62,15 +62,20 @@ def mutate(mutation: Mutation, folder: Path) -> None:
     path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
 
 
-def run(mutation: Mutation | None, tests: Sequence[str], log: Path) -> tuple[int, float]:
+def copy_sources(source: Path, folder: Path) -> None:
+    """Copy what the tests need."""
+    for name in _COPIED:
+        shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _FILES:
+        shutil.copy(source / name, folder / name)
+
+
+def run(source: Path, mutation: Mutation | None, tests: Sequence[str], log: Path) -> tuple[int, float]:
     """Run tests in a copy of the sources, mutated or not; the worker's exit status and the seconds it took."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kulvert-mutant-") as scratch:
         folder = Path(scratch)
-        for name in _COPIED:
-            shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in _FILES:
-            shutil.copy(CHECKOUT / name, folder / name)
+        copy_sources(source, folder)
         if mutation is not None:
             mutate(mutation, folder)
         environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -105,15 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     chosen = [mutation for mutation in MUTATIONS if _is_wanted(mutation, options.words)]
     with tempfile.TemporaryDirectory(prefix="kulvert-mutate-") as scratch:
-        logs = Path(scratch)
+        logs, source = Path(scratch), Path(scratch) / "sources"
+        copy_sources(CHECKOUT, source)  # so that whoever goes on editing changes nothing here
         tests = sorted({test for mutation in chosen for test in mutation.tests})
-        status, seconds = run(None, tests, logs / "unmutated")
+        status, seconds = run(source, None, tests, logs / "unmutated")
         if status != PASSED:
             console.print((logs / "unmutated").read_text(encoding="utf-8", errors="replace"), markup=False)
             console.print("error: a test fails without any mutation", style="red")
             return 1
         console.print(f"{len(tests)} tests pass on the sources as they are, {seconds:.0f} s")
-        return _run_all(chosen, logs, options.jobs, console)
+        return _run_all(source, chosen, logs, options.jobs, console)
 
 
 def _is_wanted(mutation: Mutation, words: Sequence[str]) -> bool:
@@ -121,7 +127,7 @@ def _is_wanted(mutation: Mutation, words: Sequence[str]) -> bool:
     return not words or any(word in text for word in words)
 
 
-def _run_all(chosen: Sequence[Mutation], logs: Path, jobs: int, console: Console) -> int:
+def _run_all(source: Path, chosen: Sequence[Mutation], logs: Path, jobs: int, console: Console) -> int:
     table = Table(title="mutations", title_justify="left")
     for column in ("row", "mutation", "file", "noticed"):
         table.add_column(column, overflow="fold")
@@ -129,7 +135,7 @@ def _run_all(chosen: Sequence[Mutation], logs: Path, jobs: int, console: Console
 
     def one(numbered: tuple[int, Mutation]) -> tuple[int, float]:
         number, mutation = numbered
-        return run(mutation, mutation.tests, logs / str(number))
+        return run(source, mutation, mutation.tests, logs / str(number))
 
     with ThreadPoolExecutor(jobs) as pool, console.status("mutating") as progress:
         for number, (mutation, (status, seconds)) in enumerate(
@@ -140,6 +146,8 @@ def _run_all(chosen: Sequence[Mutation], logs: Path, jobs: int, console: Console
             )
             table.add_row(", ".join(mutation.rows), mutation.name, mutation.path, f"{told}, {seconds:.0f} s")
             progress.update(f"{number + 1} of {len(chosen)} mutations, {failures} survive")
+            if not console.is_terminal:
+                console.print(f"{number + 1}/{len(chosen)} {mutation.name}: {told}, {seconds:.0f} s")
             if status != FAILED:
                 failures += 1
                 console.print(f"{mutation.path}: {mutation.name}: {told}")
