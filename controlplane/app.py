@@ -61,6 +61,7 @@ class Controller:
             options.resync_seconds,
             options.can_modify,
             spans,
+            options.revalidate_connections,
         )
         self.reconciler.on_settled = memory.settle
         self.events: EventRecorder | None = None

@@ -84,6 +84,7 @@ class Configuration(_Strict):
     node_port_addresses: list[str] | None = None
     masquerade_all: bool | None = None
     tunnel: _TunnelSection | None = None
+    revalidate_connections: bool | None = None
     healthz_bind_address: str | None = None
     metrics_bind_address: str | None = None
     control_socket: str | None = None
@@ -162,6 +163,7 @@ def _flatten(file: Configuration, folder: Path) -> dict[str, Any]:
         "masquerade_all": file.masquerade_all,
         "tunnel_mode": tunnel.mode,
         "tunnel_vni": tunnel.vni,
+        "revalidate_connections": file.revalidate_connections,
         "healthz_bind_address": file.healthz_bind_address,
         "metrics_bind_address": file.metrics_bind_address,
         "control_socket": file.control_socket,

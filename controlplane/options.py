@@ -50,6 +50,7 @@ class ControllerOptions:
         masquerade_all: masquerade everything sent to a Service.
         tunnel_mode: how pods of other nodes are reached: `routed`, `vxlan` or `geneve`, the same on all nodes.
         tunnel_vni: the network identifier of the tunnels, the same on all nodes.
+        revalidate_connections: when policies change, judge live connections anew with their next packet.
         tls_ca: PEM file of the authority that signed the switch's certificate; None: no TLS.
         tls_cert: PEM file of the controller's own certificate, for mutual TLS; needs `tls_key`.
         tls_key: PEM file of its private key.
@@ -85,6 +86,7 @@ class ControllerOptions:
     masquerade_all: bool = False
     tunnel_mode: str = "routed"
     tunnel_vni: int = 1
+    revalidate_connections: bool = False
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -22,6 +22,7 @@ from controlplane.health_checks import HealthCheckServers
 from controlplane.kube.objects import ObjectRef
 from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
+from controlplane.p4rt.revalidation import draw_generation
 from controlplane.p4rt.secrets import draw_secrets
 from controlplane.p4rt.session import NotPrimaryError, Session, SessionError, Target
 from controlplane.p4rt.synchronize import Synchronizer, Written
@@ -70,6 +71,7 @@ class Reconciler:
         resync_seconds: float = 0.0,
         can_modify: bool = True,
         span: SpanMaker = no_span,
+        revalidate: bool = False,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -79,6 +81,8 @@ class Reconciler:
         self.derivation = Derivation(settings)
         self.synchronizer = Synchronizer(pipeline.index, self.derivation.ledger, batch_size, can_modify)
         self._span = span
+        self._revalidate = revalidate
+        self._is_revalidation_due = revalidate  # whoever was here before may not have come to it
         self._changes = store.follow()
         self._attachments: Attachments | None = None
         self._woken = asyncio.Event()
@@ -193,6 +197,19 @@ class Reconciler:
             if refusal is not None:
                 log.warning("the switch keeps the program's own hash key, which is no secret: %s", refusal)
 
+    async def _revalidate_connections(self, session: Session, written: Written) -> None:
+        """After policies have changed, if live connections are to follow them."""
+        self._is_revalidation_due |= self._revalidate and written.policies > 0
+        if not self._is_revalidation_due:
+            return
+        updates = draw_generation(self._pipeline.index)
+        if not updates:
+            log.warning("the pipeline cannot revalidate connections: those that are there outlive a change of policies")
+        for refusal in await session.write(updates) if updates else ():
+            if refusal is not None:
+                log.warning("live connections are not looked at anew: %s", refusal)
+        self._is_revalidation_due = False
+
     async def _serve(self, session: Session, once: bool) -> None:
         """From becoming primary to ceasing to be."""
         while not session.is_primary:
@@ -292,6 +309,7 @@ class Reconciler:
         self.derivation.take_changes()  # the whole ledger is compared
         with self._span(f"synchronize {kind}"):
             written = await self.synchronizer.synchronize_all(session)
+            await self._revalidate_connections(session, written)
         seconds = time.monotonic() - started
         self.on_progress("done", 0, 0)
         self._book(written, seconds, kind)
@@ -309,6 +327,7 @@ class Reconciler:
         if changes or retry:
             with self._span("synchronize change", entries=len(changes)):
                 written = await self.synchronizer.synchronize(changes, session, retry)
+                await self._revalidate_connections(session, written)
             seconds = time.monotonic() - started
             if written.total:
                 log.info("%s, in %.1f ms", written, seconds * 1000)

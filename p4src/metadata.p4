@@ -62,7 +62,8 @@ struct connection_t {
     bit<1>   is_retry;          // opened before, and decided anew because nobody has answered
     bit<1>   is_translated;
     bit<1>   is_from_pod;       // what comes in this direction comes from a pod on this node
-    bit<1>   is_hairpin;        // a pod that is its own endpoint
+    bit<1>   is_outdated;       // policies have changed since it was let in
+    bit<32>  generation;        // of the policies, as they are now
     bit<1>   is_masqueraded;    // the source is to become the node's own address and a port of the pipeline's choice
     bit<16>  checksum_delta;    // what the translation adds to a TCP or UDP checksum, in ones' complement
     bit<32>  endpoint_id;
@@ -146,8 +147,10 @@ struct metadata_t {
     hash_key_t    hash_key;
     connection_t  connection;
     service_t     service;
-    bit<16>       egress_policy_id;
-    bit<16>       ingress_policy_id;
+    bit<16>       source_egress_policy_id;          // of the pod that sends
+    bit<16>       source_ingress_policy_id;
+    bit<16>       destination_egress_policy_id;     // of the pod that gets it
+    bit<16>       destination_ingress_policy_id;
     bit<24>       source_identity;
     bit<24>       destination_identity;
     ip_addr_t     neighbor_target;

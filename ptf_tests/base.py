@@ -147,26 +147,27 @@ class NodeTest(unittest.TestCase):
         """Both families of a pod; policies 0 leave it open."""
         for family in FAMILIES:
             self.client.insert(
-                self.source_entry(pod, family, egress_policy), self.destination_entry(pod, family, ingress_policy)
+                self.source_entry(pod, family, egress_policy, ingress_policy),
+                self.destination_entry(pod, family, ingress_policy, egress_policy),
             )
             self.client.insert(
                 Entry("uplink_source_table", {"src_addr": address_number(pod.address(family))}, "refuse_source")
             )
 
-    def source_entry(self, pod: Host, family: Family, policy_id: int) -> Entry:
+    def source_entry(self, pod: Host, family: Family, egress_policy: int, ingress_policy: int = 0) -> Entry:
         """The entry that admits a pod as a source."""
         match = {"ingress_port": pod.port, "src_addr": address_number(pod.address(family))}
-        return Entry(
-            "source_pod_table", match, "admit_source_pod", {"mac": mac_number(pod.mac), "policy_id": policy_id}
-        )
+        params = {"mac": mac_number(pod.mac), "policy_id": egress_policy, "ingress_policy_id": ingress_policy}
+        return Entry("source_pod_table", match, "admit_source_pod", params)
 
-    def destination_entry(self, pod: Host, family: Family, policy_id: int) -> Entry:
+    def destination_entry(self, pod: Host, family: Family, ingress_policy: int, egress_policy: int = 0) -> Entry:
         """The entry that leads to a pod."""
         params = {
             "port": pod.port,
             "src_mac": mac_number(GATEWAY_MAC),
             "dst_mac": mac_number(pod.mac),
-            "policy_id": policy_id,
+            "policy_id": ingress_policy,
+            "egress_policy_id": egress_policy,
         }
         match = {"dst_addr": address_number(pod.address(family))}
         return Entry("destination_pod_table", match, "set_destination_pod", params)
@@ -174,8 +175,8 @@ class NodeTest(unittest.TestCase):
     def isolate(self, pod: Host, egress_policy: int = 0, ingress_policy: int = 0) -> None:
         """Give a pod its policies, by one MODIFY a direction and family."""
         for family in FAMILIES:
-            self.client.modify(self.source_entry(pod, family, egress_policy))
-            self.client.modify(self.destination_entry(pod, family, ingress_policy))
+            self.client.modify(self.source_entry(pod, family, egress_policy, ingress_policy))
+            self.client.modify(self.destination_entry(pod, family, ingress_policy, egress_policy))
 
     def add_route(self, prefix: str, length: int, next_hop: Host) -> None:
         """A route to a prefix by a next hop."""

@@ -61,6 +61,7 @@ def _derive(view: View, ref: ObjectRef) -> Output:
                 "admit_source_pod",
                 Param("mac", attachment.mac),
                 Param("policy_id", policies[EGRESS]),
+                Param("ingress_policy_id", policies[INGRESS]),
             )
         )
         entities.append(entry("uplink_source_table", (Exact("src_addr", address),), "refuse_source"))
@@ -73,6 +74,7 @@ def _derive(view: View, ref: ObjectRef) -> Output:
                 Param("src_mac", gateway_mac),
                 Param("dst_mac", attachment.mac),
                 Param("policy_id", policies[INGRESS]),
+                Param("egress_policy_id", policies[EGRESS]),
             )
         )
     if attachment.mac == gateway_mac:

@@ -18,7 +18,12 @@ _WORD_BITS = 64
 
 def draw_secrets(index: P4InfoIndex) -> list[tuple[int, bytes]]:
     """The update of the default entry that holds a new secret; none if the pipeline has no place for one."""
-    table = index.tables.get(HASH_KEY_TABLE)
+    return draw_default(index, HASH_KEY_TABLE)
+
+
+def draw_default(index: P4InfoIndex, name: str) -> list[tuple[int, bytes]]:
+    """The update that gives the default action of a table without a key other parameters, drawn by chance; none if there is no such table."""
+    table = index.tables.get(name)
     if table is None or table.const_default_action_id:
         return []
     action = index.actions[table.action_refs[0].id]

@@ -16,6 +16,7 @@ from controlplane.p4rt.codec import Codec, PipelineMismatchError, WireEntity, gr
 from controlplane.p4rt.failures import Failures
 from controlplane.p4rt.recover import Recovered, Wanted, recover
 from controlplane.p4rt.replacing import Replacing
+from controlplane.p4rt.revalidation import policy_containers
 from controlplane.p4rt.sequence import Order, Update, UpdateType, sequence
 from controlplane.p4rt.session import Refusal, Session
 from p4base.lookup import P4InfoIndex
@@ -35,6 +36,8 @@ class Written(msgspec.Struct):
     deleted: int = 0
     refused: int = 0
     batches: int = 0
+    policies: int = 0
+    """Updates of what the verdict of policy depends on."""
 
     @property
     def total(self) -> int:
@@ -61,6 +64,7 @@ class Synchronizer:
         self._installed: dict[bytes, bytes] = {}
         self._counts: dict[int, int] = {}
         self._capacity = _capacities(index)
+        self._policy_containers = policy_containers(index)
         self._failures = Failures(ledger.source, self._describe_stale)
         self._retained = False
 
@@ -301,6 +305,7 @@ class Synchronizer:
                 continue
             refusals = await session.write([(update.type, update.wire.body) for update in admitted])
             written.batches += 1
+            written.policies += sum(update.wire.container in self._policy_containers for update in admitted)
             again: list[Update] = []
             for update, refusal in zip(admitted, refusals, strict=True):
                 other = self._settle(update, refusal, written)

@@ -74,6 +74,8 @@ docs/controller.md describes the configuration file, the attachments file and th
               help="How pods of other nodes are reached; the same on all nodes.")  # fmt: skip
 @click.option("--tunnel-vni", default=1, show_default=True, type=click.IntRange(0, (1 << 24) - 1),
               help="The tunnels' network identifier; the same on all nodes.")  # fmt: skip
+@click.option("--revalidate-connections", is_flag=True,
+              help="When policies change, end live connections that they no longer allow; else those go on.")  # fmt: skip
 @click.option("--tls-ca", type=_FILE, help="PEM: the authority that signed the switch's certificate.")
 @click.option("--tls-cert", type=_FILE, help="PEM: the controller's certificate, for mutual TLS.")
 @click.option("--tls-key", type=_FILE, help="PEM: its private key.")

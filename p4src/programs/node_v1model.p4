@@ -15,6 +15,7 @@
 #include "stages/admission.p4"
 #include "stages/unanswered.p4"
 #include "stages/connections.p4"
+#include "stages/revalidation.p4"
 #include "stages/fragments.p4"
 #include "stages/icmp_errors.p4"
 #include "stages/service_lb.p4"
@@ -47,6 +48,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     relate_error()           error_relation;
     find_connection()        connection_lookup;
     check_follower()         follower_check;
+    check_generation()       generation_check;
     check_opening()          opening_check;
     find_service()           service_lookup;
     find_affinity()          affinity_lookup;
@@ -54,6 +56,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     find_next_hop()          route_stage;
     check_length()           length_check;
     policy()                 policy_stage;
+    settle_outdated()        outdated_settling;
     masquerade()             source_masquerade;
     count_opening()          opening_count;
     measure_translation()    translation_difference;
@@ -113,6 +116,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                         if (meta.is_tracked == 1 || meta.is_error == 1) {
                             signal.apply(hdr, meta);
                             connection_lookup.apply(hdr, meta, standard_metadata);
+                            generation_check.apply(meta);
                         }
                         if (meta.is_passive == 1) {
                             follower_check.apply(meta);
@@ -136,6 +140,13 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                             length_check.apply(hdr, meta);
                         }
 
+                        if (meta.drop_reason == drop_reason_t.NONE && meta.is_passive == 0
+                            && (meta.connection.is_hit == 0 || meta.connection.is_outdated == 1)) {
+                            policy_stage.apply(meta);
+                            if (meta.connection.is_outdated == 1) {
+                                outdated_settling.apply(meta);
+                            }
+                        }
                         if (meta.drop_reason == drop_reason_t.NONE && meta.is_passive == 0) {
                             if (meta.connection.is_hit == 1) {
                                 if (meta.connection.is_reply == 1 && (meta.connection.tag[63:60] == STATE_OPENED
@@ -145,9 +156,8 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                                 }
                                 connection_follow.apply(hdr, meta);
                             } else {
-                                policy_stage.apply(meta);
                                 if (meta.is_tracked == 1 && meta.port_kind == port_kind_t.POD
-                                    && meta.connection.is_retry == 0 && meta.drop_reason == drop_reason_t.NONE) {
+                                    && meta.connection.is_retry == 0) {
                                     opening_count.apply(meta, standard_metadata);
                                 }
                                 if (meta.connection.is_masqueraded == 1 && meta.drop_reason == drop_reason_t.NONE) {

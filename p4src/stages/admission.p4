@@ -44,9 +44,11 @@ control check_packet(in headers_t hdr, inout metadata_t meta, in standard_metada
 control check_source(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
     mac_addr_t pod_mac = 0;
 
-    action admit_source_pod(mac_addr_t mac, bit<16> policy_id) {
+    action admit_source_pod(mac_addr_t mac, bit<16> policy_id,
+                            @refers_to(ingress_policy_table, policy_id) bit<16> ingress_policy_id) {
         pod_mac = mac;
-        meta.egress_policy_id = policy_id;
+        meta.source_egress_policy_id = policy_id;
+        meta.source_ingress_policy_id = ingress_policy_id;
     }
 
     table source_pod_table {

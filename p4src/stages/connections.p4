@@ -6,7 +6,7 @@
 //   connection_records  four words a way:  source address | destination address |
 //                                          ports (32), protocol (8), slot of the other direction (32), endpoint (32),
 //                                          checksum delta (16), translated (1), reply (1), from a pod here (1), spare (5) |
-//                                          spare (128)
+//                                          spare (96), generation of the policies that let it pass (32)
 //
 // The two entries of a connection point at each other, and each holds its five-tuple as it is received. So the translation
 // needs no room: a packet leaves with the five-tuple of the other entry, turned round, whatever of it is translated.
@@ -425,6 +425,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
             meta.flow.l4_sport ++ meta.flow.l4_dport ++ meta.flow.protocol ++ reply_slot
             ++ meta.connection.endpoint_id ++ meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w0
             ++ is_from_pod ++ 5w0);
+        connection_records.write((slot << CONNECTION_RECORD_SHIFT) | 3, 96w0 ++ meta.connection.generation);
 
         connection_records.write(reply_slot << CONNECTION_RECORD_SHIFT, answer.src_addr);
         connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 1, answer.dst_addr);
@@ -433,6 +434,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
             ++ meta.connection.endpoint_id ++ ~meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w1
             ++ meta.is_to_pod ++ 5w0);
         connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
+        connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 3, 96w0 ++ meta.connection.generation);
         connection_tags.write(reply_slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(answer_digest));
     }
 

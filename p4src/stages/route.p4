@@ -15,12 +15,14 @@ control find_next_hop(inout metadata_t meta) {
     action_selector(HashAlgorithm.crc32, NEXT_HOP_SELECTOR_SIZE, SELECTOR_HASH_WIDTH) next_hop_selector;
     bit<16> next_hops = 0;
 
-    action set_destination_pod(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac, bit<16> policy_id) {
+    action set_destination_pod(port_id_t port, mac_addr_t src_mac, mac_addr_t dst_mac, bit<16> policy_id,
+                               @refers_to(egress_policy_table, policy_id) bit<16> egress_policy_id) {
         meta.is_to_pod = 1;
         meta.egress_port = port;
         meta.next_hop_src_mac = src_mac;
         meta.next_hop_dst_mac = dst_mac;
-        meta.ingress_policy_id = policy_id;
+        meta.destination_ingress_policy_id = policy_id;
+        meta.destination_egress_policy_id = egress_policy_id;
     }
 
     table destination_pod_table {

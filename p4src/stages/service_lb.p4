@@ -168,7 +168,6 @@ control select_endpoint_of_set(inout metadata_t meta) {
 
     // The addresses change places, so that the pod answers to the Service and the pipeline sees both directions.
     action turn_hairpin() {
-        meta.connection.is_hairpin = 1;
         meta.connection.is_masqueraded = 0;
         meta.translated.src_addr = meta.flow.dst_addr;
     }

@@ -41,7 +41,7 @@ ROWS: dict[str, str] = {
     "endPort": "both ends included",
     "SCTP rule": "admits no TCP, and isolates",
     "replies": "of an allowed connection always pass",
-    "policy change": "live connections go on",
+    "policy change": "live connections go on, or, if so configured, end when they are not allowed any more",
     "self and own node": "never blocked",
     "hostNetwork": "the node's address, selected by nobody",
     "ICMP": "echo follows the isolation; errors of a connection pass, others do not",

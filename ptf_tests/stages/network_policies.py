@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from scapy.layers.l2 import Ether
+
 from ptf_tests.base import NODE, POD_A, POD_B, POD_C, PODS, REMOTE, ROUTER, VIP, NodeTest
+from ptf_tests.client import Entry
 from ptf_tests.cluster import (
     NODE_NAME,
     REMOTE_PODS,
@@ -326,6 +329,118 @@ class LiveConnectionOutlivesAPolicy(NetworkPolicyTest):
         """The other side's packet comes back."""
         wanted = self.delivered_to(POD_A, dst, src, "tcp", flags=flags)
         self.pass_through(POD_B.port, self.sent_by(POD_B, dst, src, "tcp", flags=flags), POD_A.port, wanted)
+
+
+class RevalidationEndsConnections(NetworkPolicyTest):
+    """With another generation of the policies, live connections that are allowed go on, and the others end: with the next packet, of
+    whichever side, directly, through a Service and masqueraded; what has ended is gone for both sides.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        ports = [{"name": "p", "port": 80, "nodePort": 30080}, {"name": "u", "port": 80, "protocol": "UDP"}]
+        self.cluster.apply(service(list(VIP.values()), ports, type="NodePort"))
+        targets = [{"name": "p", "port": 8080}, {"name": "u", "port": 8080, "protocol": "UDP"}]
+        for family in FAMILIES:
+            self.cluster.apply(endpoint_slice(family, [endpoint(POD_B, family)], targets))
+        self.generation = 0
+
+    def runTest(self) -> None:
+        may = {"from": [pods("a"), {"ipBlock": {"cidr": "203.0.113.0/24"}}, {"ipBlock": {"cidr": "2001:db8:9::/64"}}]}
+        for protocol in ("tcp", "udp"):
+            for family in FAMILIES:
+                for answers_first in (False, True):
+                    flows = [self.opened(client, family, protocol) for client in (POD_A, REMOTE)]
+                    closed = self.opened(R1, family, protocol)
+                    self.allow({"pod": "b"}, ingress=[may])
+                    self.allow({"pod": "b"}, "egress", policyTypes=["Egress"])
+                    self.another_generation()
+                    for flow in flows:
+                        self.goes_on(*flow, answers_first=answers_first)
+                    self.has_ended(*closed, answers_first=answers_first)
+                    for name in ("policy", "egress"):
+                        self.cluster.remove(network_policy(name, {"pod": "b"}))
+                    self.another_generation()
+                    for flow in flows:
+                        self.goes_on(*flow, answers_first=answers_first)
+        self.ends_by_egress()
+
+    def ends_by_egress(self) -> None:
+        """A pod that is isolated itself: its requests end, and the answers to it."""
+        for answers_first in (False, True):
+            flow = self.opened(POD_A, 4, "tcp")
+            self.allow({"pod": "a"}, policyTypes=["Egress"], egress=[{"to": [pods("c")]}])
+            self.another_generation()
+            self.has_ended(*flow, answers_first=answers_first, reason=EGRESS)
+            self.cluster.remove(network_policy("policy", {"pod": "a"}))
+
+    def another_generation(self) -> None:
+        """What the controller does after a change."""
+        self.generation += 1
+        self.client.modify_default(
+            Entry("policy_generation_table", {}, "set_policy_generation", {"generation": self.generation})
+        )
+
+    def opened(self, client: Host, family: Family, protocol: Protocol) -> tuple[Host, Side, Side, Side, Protocol]:
+        """A connection to b through the Service: client, its end, the Service's, what b sees, protocol."""
+        src, vip = Side(client.address(family), self.new_port()), Side(VIP[family], 80)
+        self.send(client.port, self.sent_by(client, src, vip, protocol))
+        got = self.receive()
+        assert got is not None and got[0] == POD_B.port, f"{client.name}: {got}\n{self._drops_text()}"
+        ip = Ether(got[1]).payload
+        seen = Side(ip.src, ip.payload.sport)
+        flow = client, src, vip, seen, protocol
+        self.answer(*flow, "SA")
+        self.ask(*flow, "A")
+        return flow
+
+    def ask(self, client: Host, src: Side, vip: Side, seen: Side, protocol: Protocol, flags: str) -> None:
+        """The client's packet arrives."""
+        own = Side(POD_B.ipv6 if ":" in vip.address else POD_B.ipv4, 8080)
+        sent = self.sent_by(client, src, vip, protocol, flags=flags)
+        wanted = self.delivered_to(POD_B, seen, own, protocol, flags=flags)
+        self.pass_through(client.port, sent, POD_B.port, wanted, f"{client.name} asks")
+
+    def answer(self, client: Host, src: Side, vip: Side, seen: Side, protocol: Protocol, flags: str) -> None:
+        """B's packet arrives."""
+        own = Side(POD_B.ipv6 if ":" in vip.address else POD_B.ipv4, 8080)
+        out = client if client in PODS else ROUTER
+        sent = self.sent_by(POD_B, own, seen, protocol, flags=flags)
+        wanted = self.delivered_to(out, vip, src, protocol, flags=flags)
+        self.pass_through(POD_B.port, sent, out.port, wanted, f"{client.name} is answered")
+
+    def goes_on(
+        self, client: Host, src: Side, vip: Side, seen: Side, protocol: Protocol, *, answers_first: bool
+    ) -> None:
+        """Data both ways."""
+        steps = [self.answer, self.ask] if answers_first else [self.ask, self.answer]
+        for step in (*steps, *steps):
+            step(client, src, vip, seen, protocol, "PA")
+
+    def has_ended(
+        self,
+        client: Host,
+        src: Side,
+        vip: Side,
+        seen: Side,
+        protocol: Protocol,
+        *,
+        answers_first: bool,
+        reason: DropReason = INGRESS,
+    ) -> None:
+        """The first packet is dropped, and then those of the other side are nobody's."""
+        own = Side(POD_B.ipv6 if ":" in vip.address else POD_B.ipv4, 8080)
+        request = self.sent_by(client, src, vip, protocol, flags="PA")
+        answer = self.sent_by(POD_B, own, seen, protocol, flags="SA")
+        if answers_first:
+            self.drop(POD_B.port, answer, reason)
+            self.drop(client.port, request, reason, "as a new one")
+        else:
+            self.drop(client.port, request, reason)
+            if protocol == "tcp":
+                self.drop(POD_B.port, answer, DropReason.NOT_IN_CONNECTION)
+            else:
+                self.drop(POD_B.port, answer, EGRESS, "as a new one of b's")
 
 
 class SelfAndOwnNodeAreNeverBlocked(NetworkPolicyTest):

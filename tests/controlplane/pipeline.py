@@ -20,7 +20,7 @@ ACTIONS = {
     "set_node_port": {"mac": 48},
     "set_uplink_port": {"mac": 48},
     "answer_neighbor": {"mac": 48},
-    "admit_source_pod": {"mac": 48, "policy_id": 16},
+    "admit_source_pod": {"mac": 48, "policy_id": 16, "ingress_policy_id": 16},
     "refuse_source": {},
     "endpoint_is_live": {},
     "set_service": {
@@ -41,7 +41,7 @@ ACTIONS = {
     "reject_address": {},
     "drop_address": {},
     "select_endpoint": {"addr": 128, "port": 16, "endpoint_id": 32},
-    "set_destination_pod": {"port": 9, "src_mac": 48, "dst_mac": 48, "policy_id": 16},
+    "set_destination_pod": {"port": 9, "src_mac": 48, "dst_mac": 48, "policy_id": 16, "egress_policy_id": 16},
     "set_source_identity": {"identity": 24},
     "set_destination_identity": {"identity": 24},
     "allow_egress": {},

@@ -35,6 +35,7 @@ detectLocalMode: ClusterCIDR
 nodePortAddresses: [192.0.2.0/24]
 masqueradeAll: true
 tunnel: {mode: geneve, vni: 4242}
+revalidateConnections: true
 healthzBindAddress: 0.0.0.0:10256
 metricsBindAddress: 127.0.0.1:10249
 controlSocket: /run/kulvert/controller.sock

@@ -201,10 +201,11 @@ def test_a_policy_change_is_one_switch_of_the_pods_entry_between_complete_polici
                 (p4r.Update.Type.Name(update.type), names[update.entity.table_entry.table_id])
                 for update in server.updates
             ]
-            switch_at = order.index(("MODIFY", "destination_pod_table"))
-            assert order.count(("MODIFY", "destination_pod_table")) == 1
-            assert set(order[:switch_at]) == {("INSERT", "ingress_policy_table")}
-            assert set(order[switch_at + 1 :]) == {("DELETE", "ingress_policy_table")}
+            modified = [number for number, (kind, _) in enumerate(order) if kind == "MODIFY"]
+            # The one is for connections to the pod; the other for its answers, when live connections are judged anew.
+            assert sorted(order[number][1] for number in modified) == ["destination_pod_table", "source_pod_table"]
+            assert set(order[: modified[0]]) == {("INSERT", "ingress_policy_table")}
+            assert set(order[modified[-1] + 1 :]) == {("DELETE", "ingress_policy_table")}
 
     run(test())
 
