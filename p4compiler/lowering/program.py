@@ -24,6 +24,9 @@ PACKAGE = "V1Switch"
 CONTROLS = ("verify checksum", "ingress", "egress", "compute checksum", "deparser")
 """The package's controls, in order."""
 
+SHAPES = ((ParserInstance, 4), *((ControlInstance, count) for count in (2, 3, 3, 2, 2)))
+"""What the package takes: a parser and the controls, each with so many parameters."""
+
 USER_METADATA = "userMetadata"
 STANDARD_METADATA = "standard_metadata"
 
@@ -116,6 +119,10 @@ class _Elaboration:
             instance.name = instance.declaration.name.text
             instance.scope.name = instance.name
             result.append(instance)
+        shapes = tuple((type(instance), len(instance.declaration.parameters)) for instance in result)
+        if shapes != SHAPES:  # the program brings a package of its own by that name
+            what = f"'{PACKAGE}' is not the package of this architecture: include v1model.p4"
+            raise self._session.refused(what, self._main.span, Kind.UNSUPPORTED_ON_TARGET)
         return result
 
     # -- storage
@@ -151,7 +158,8 @@ class _Elaboration:
         return v.Structure(type_, fields)
 
     def _standard_metadata(self, type_: model.Type, span: Span) -> v.Value:
-        assert isinstance(type_, model.StructType)
+        if not isinstance(type_, model.StructType):
+            raise self._session.refused("the standard metadata must be a structure", span, Kind.UNSUPPORTED_ON_TARGET)
         fields = []
         for field in self._session.types.fields(type_):
             scalar = self._session.types.scalar(field.type)

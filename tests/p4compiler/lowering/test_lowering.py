@@ -91,3 +91,13 @@ def test_one_instance_applied_twice_works_on_copies_if_it_has_tables(
 def test_what_the_target_cannot_do_is_told_apart(ingress: str, message: str, tmp_path: Path) -> None:
     errors = target_errors(v1model(ingress), tmp_path)
     assert (not errors) if not message else (len(errors) == 1 and message in errors[0])
+
+
+def test_a_package_of_another_shape_is_no_target(tmp_path: Path) -> None:
+    source = """
+    parser P(); control C(); package V1Switch(P p, C c);
+    parser MyP() { state start { transition accept; } } control MyC() { apply { } }
+    V1Switch(MyP(), MyC()) main;
+    """
+    errors = target_errors(source, tmp_path)
+    assert len(errors) == 1 and "not the package of this architecture" in errors[0]
