@@ -85,13 +85,13 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         bit<77> cell;
         odd_cells.read(cell, slot & 3);
         // Of copies that go round, any may be the first.
-        if (std.instance_type != 4) { hdr.report.register_value = sum ^ cell[76:45]; }
+        if (std.instance_type == 0) { hdr.report.register_value = sum ^ cell[76:45]; }
         odd_cells.write(slot & 3, cell ^ (hdr.order.value ++ hdr.order.group ++ hdr.order.session ++ 21w7));
         int<16> small;
         signed_cells.read(small, slot & 3);
         signed_cells.write(slot & 3, small - (int<16>)hdr.order.group);
 
-        if (hdr.order.meter == 1 && std.instance_type != 4) {
+        if (hdr.order.meter == 1 && std.instance_type == 0) {
             by_packet.execute_meter(slot, meta.colour);
             hdr.report.colour[1:0] = meta.colour;
             by_byte.execute_meter(slot, meta.colour);
