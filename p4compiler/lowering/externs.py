@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from p4compiler.diagnostics import Kind
@@ -19,6 +20,9 @@ from p4compiler.source import Span
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import ResolvedCall
+
+_PLACE = re.compile(r"(?<!\\)\{")
+"""Where a message takes a value; a backslash makes the brace text."""
 
 _Function = Callable[["ExternLowering", ResolvedCall, ast.Call], None]
 
@@ -349,7 +353,17 @@ class ExternLowering(CallLowering):
         if not isinstance(text, ex.TextConstant):
             raise self.session.refused("the format must be a constant", text.span, Kind.EXPECTED)
         values = self.inputs(self._arg(call, 1)) if len(call.arguments) > 1 else ()
-        self.emitter.emit(st.LogMessage(expression.span, text.value, values))
+        message = text.value
+        places = len(_PLACE.findall(message))
+        if places != len(values):
+            self.session.diagnostics.warning(
+                Kind.MISMATCH,
+                f"the message has {places} place(s) for {len(values)} value(s); the target stops at such a call",
+                expression.span,
+            )
+        if message.startswith("{"):
+            message = f" {message}"  # BMv2 overlooks a place at the very beginning, and stops for want of it
+        self.emitter.emit(st.LogMessage(expression.span, message, values))
 
     def _verify(self, call: ResolvedCall, expression: ast.Call) -> None:
         condition, error = self._in(call, 0), self._in(call, 1)

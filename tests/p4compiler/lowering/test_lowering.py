@@ -101,3 +101,13 @@ def test_a_package_of_another_shape_is_no_target(tmp_path: Path) -> None:
     """
     errors = target_errors(source, tmp_path)
     assert len(errors) == 1 and "not the package of this architecture" in errors[0]
+
+
+def test_messages_that_would_stop_the_target(tmp_path: Path) -> None:
+    """BMv2 ends where a message has not as many places as values, and does not see a place at its very beginning."""
+    source = v1model(r'apply { log_msg("{} of {}", { m.x, m.y }); log_msg("a \\{} {}", { m.x, m.y }); }')
+    program, diagnostics = lower(source, tmp_path)
+    assert program is not None and not diagnostics.has_errors
+    assert 'log_msg(" {} of {}"' in body_of(program, False)
+    (warning,) = diagnostics.warnings
+    assert "the message has 1 place(s) for 2 value(s)" in warning.message
