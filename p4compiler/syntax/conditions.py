@@ -113,6 +113,11 @@ class _Evaluator:
             return self.number(text)
         if text[:1].isalpha() or text[:1] == "_":
             return 0
+        if text == "'" and [token.text for token in self.tokens[self.at + 1 : self.at + 2]] == ["'"]:
+            character = self.peek()
+            if len(character) == 1:
+                self.at += 2
+                return ord(character)
         self.at -= 1
         found = f"'{text}'" if text else "the end of the line"
         raise ConditionError(f"expected a number in the condition, found {found}", self.span())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from p4compiler.diagnostics import Kind, Note, closest
+from p4compiler.diagnostics import Diagnostics, Kind, Note, closest
 from p4compiler.syntax import ast
 from p4compiler.syntax.tokens import KEYWORDS
 from p4compiler.types import model
@@ -34,6 +34,11 @@ KNOWN_ANNOTATIONS = frozenset(
 
 
 class Annotations(Operators):
+    def __init__(self, program: ast.Program, diagnostics: Diagnostics) -> None:
+        super().__init__(program, diagnostics)
+        self._hints: dict[str, str | None] = {}
+        """For each name that is not known, the known one that is like it: the same names come again and again."""
+
     def check_annotations(self, annotations: Sequence[ast.Annotation]) -> None:
         seen: dict[str, ast.Annotation] = {}
         for annotation in annotations:
@@ -68,7 +73,9 @@ class Annotations(Operators):
 
     def _misspelt(self, annotation: ast.Annotation) -> None:
         """Annotations may have any name; but one letter off a known one is more likely a mistake."""
-        hint = closest(annotation.name, KNOWN_ANNOTATIONS, farthest=1)
+        if annotation.name not in self._hints:
+            self._hints[annotation.name] = closest(annotation.name, KNOWN_ANNOTATIONS, farthest=1)
+        hint = self._hints[annotation.name]
         if hint is not None:
             notes = [Note(f"did you mean '@{hint}'?")]
             self.warning(Kind.UNKNOWN, f"annotation '@{annotation.name}' means nothing here", annotation, notes)

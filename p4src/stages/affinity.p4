@@ -18,7 +18,7 @@ const bit<8> AFFINITY_RECORD_SHIFT = 2;
 
 // The endpoint that the client had, if it is still one of those it may have now. Chosen, it needs no selection any more.
 control find_affinity(inout metadata_t meta, in standard_metadata_t standard_metadata) {
-    bit<64> digest = 0;
+    bit<64> hashed = 0;
     bit<32> first_slot = 0;
     bit<64> tag = 0;
     bit<28> ticks_left = 0;
@@ -30,12 +30,12 @@ control find_affinity(inout metadata_t meta, in standard_metadata_t standard_met
 
     action find_set() {
         meta.connection.now = standard_metadata.ingress_global_timestamp[47:20];
-        digest = meta.hash_key.start
+        hashed = meta.hash_key.start
             + digest_of_address(meta.flow.src_addr, meta.hash_key.word_0, meta.hash_key.word_1, meta.hash_key.word_2,
                                 meta.hash_key.word_3)
             + ((bit<64>)meta.service.affinity_id + meta.hash_key.word_4) * meta.hash_key.word_5;
-        first_slot = (bit<32>)(digest >> AFFINITY_SET_SHIFT) << AFFINITY_WAYS_SHIFT;
-        meta.service.affinity_fingerprint = (bit<36>)(digest >> AFFINITY_FINGERPRINT_SHIFT) | 1;
+        first_slot = (bit<32>)(hashed >> AFFINITY_SET_SHIFT) << AFFINITY_WAYS_SHIFT;
+        meta.service.affinity_fingerprint = (bit<36>)(hashed >> AFFINITY_FINGERPRINT_SHIFT) | 1;
     }
 
     action weigh_way(in bit<32> slot) {

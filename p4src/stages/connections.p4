@@ -40,12 +40,12 @@ const bit<4> STATE_REPLIED      = 11;
 const bit<4> STATE_HELD         = 15;   // one direction is entered, the other not yet
 
 // Where a five-tuple of this digest belongs: the first slot of its set, and its fingerprint, which is never 0.
-bit<32> first_slot_of(in bit<64> digest) {
-    return (bit<32>)(digest >> CONNECTION_SET_SHIFT) << CONNECTION_WAYS_SHIFT;
+bit<32> first_slot_of(in bit<64> hashed) {
+    return (bit<32>)(hashed >> CONNECTION_SET_SHIFT) << CONNECTION_WAYS_SHIFT;
 }
 
-bit<32> fingerprint_of(in bit<64> digest) {
-    return (bit<32>)(digest >> CONNECTION_FINGERPRINT_SHIFT) | 1;
+bit<32> fingerprint_of(in bit<64> hashed) {
+    return (bit<32>)(hashed >> CONNECTION_FINGERPRINT_SHIFT) | 1;
 }
 
 // What a packet says about its connection, in words that TCP and SCTP share.
@@ -79,7 +79,7 @@ control read_signal(in headers_t hdr, inout metadata_t meta) {
 
 // Look up the packet's five-tuple. A hit fills meta.connection and meta.translated with what to do to the packet.
 control find_connection(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
-    bit<64> digest = 0;
+    bit<64> hashed = 0;
     bit<32> first_slot = 0;
     bit<32> fingerprint = 0;
     bit<64> tag = 0;
@@ -91,9 +91,9 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
 
     action find_set() {
         meta.connection.now = standard_metadata.ingress_global_timestamp[47:20];
-        digest = digest_of_flow(meta.flow, meta.hash_key);
-        first_slot = first_slot_of(digest);
-        fingerprint = fingerprint_of(digest);
+        hashed = digest_of_flow(meta.flow, meta.hash_key);
+        first_slot = first_slot_of(hashed);
+        fingerprint = fingerprint_of(hashed);
     }
 
     action match_way(in bit<32> slot) {
@@ -310,7 +310,7 @@ control follow_connection(in headers_t hdr, inout metadata_t meta) {
 
 // The way for a new entry in the set of its digest: a free or expired one, else the one among those not yet answered that would
 // expire first. `is_taken` says that the set holds a live entry of the same fingerprint.
-control claim_way(in bit<64> digest, in bit<28> now, out bit<32> slot, out bit<64> former_tag, out bit<1> is_full,
+control claim_way(in bit<64> hashed, in bit<28> now, out bit<32> slot, out bit<64> former_tag, out bit<1> is_full,
                   out bit<1> is_taken) {
     bit<32> first_slot = 0;
     bit<32> fingerprint = 0;
@@ -339,8 +339,8 @@ control claim_way(in bit<64> digest, in bit<28> now, out bit<32> slot, out bit<6
     }
 
     action weigh_set() {
-        first_slot = first_slot_of(digest);
-        fingerprint = fingerprint_of(digest);
+        first_slot = first_slot_of(hashed);
+        fingerprint = fingerprint_of(hashed);
         best_weight = 0xffffffff;
         slot = first_slot;
         former_tag = 0;
@@ -384,7 +384,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
     free_peer() free_original;
     free_peer() free_reply;
     flow_t answer = { 0, 0, 0, 0, 0 };
-    bit<64> digest = 0;
+    bit<64> hashed = 0;
     bit<64> answer_digest = 0;
     bit<32> slot = 0;
     bit<32> reply_slot = 0;
@@ -401,7 +401,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         answer.l4_sport = meta.translated.l4_dport;
         answer.l4_dport = meta.translated.l4_sport;
         answer.protocol = meta.translated.protocol;
-        digest = digest_of_flow(meta.flow, meta.hash_key);
+        hashed = digest_of_flow(meta.flow, meta.hash_key);
         answer_digest = digest_of_flow(answer, meta.hash_key);
     }
 
@@ -410,7 +410,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
     }
 
     action hold_original() {
-        connection_tags.write(slot, STATE_HELD ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
+        connection_tags.write(slot, STATE_HELD ++ (meta.connection.now + timeout) ++ fingerprint_of(hashed));
     }
 
     action let_go_of_original() {
@@ -433,7 +433,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
             answer.l4_sport ++ answer.l4_dport ++ answer.protocol ++ slot
             ++ meta.connection.endpoint_id ++ ~meta.connection.checksum_delta ++ meta.connection.is_translated ++ 1w1
             ++ meta.is_to_pod ++ 5w0);
-        connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(digest));
+        connection_tags.write(slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(hashed));
         connection_records.write((reply_slot << CONNECTION_RECORD_SHIFT) | 3, 96w0 ++ meta.connection.generation);
         connection_tags.write(reply_slot, state ++ (meta.connection.now + timeout) ++ fingerprint_of(answer_digest));
     }
@@ -455,7 +455,7 @@ control insert_connection(in headers_t hdr, inout metadata_t meta) {
         }
 
         digest_flows();
-        claim_original.apply(digest, meta.connection.now, slot, former_tag, is_full, is_taken);
+        claim_original.apply(hashed, meta.connection.now, slot, former_tag, is_full, is_taken);
         if (is_full == 1) {
             meta.drop_reason = drop_reason_t.CONNECTIONS_FULL;
         } else if (is_taken == 1) {

@@ -20,12 +20,13 @@ const bit<8>  FRAGMENT_RECORD_SHIFT = 2;
 const bit<32> FRAGMENT_SHARED_PORT  = 511;      // what is no pod's
 
 // Of a first fragment, where it will be kept; of a later one, the ports and thereby the connection.
+@noWarn("invalid-header")
 control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
     bit<28> now = 0;
     bit<32> owner = 0;
     bit<16> length = 0;
     bit<17> end_in_bytes = 0;
-    bit<64> digest = 0;
+    bit<64> hashed = 0;
     bit<32> first_slot = 0;
     bit<64> tag = 0;
     bit<28> ticks_left = 0;
@@ -63,9 +64,9 @@ control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metad
         datagram.l4_sport = meta.fragment.identification[31:16];
         datagram.l4_dport = meta.fragment.identification[15:0];
         datagram.protocol = meta.flow.protocol;
-        digest = digest_of_flow(datagram, meta.hash_key);
-        first_slot = ((owner << FRAGMENT_SET_BITS) | (bit<32>)(digest >> FRAGMENT_SET_SHIFT)) << FRAGMENT_WAYS_SHIFT;
-        meta.fragment.fingerprint = (bit<36>)(digest >> FRAGMENT_FINGERPRINT_SHIFT) | 1;
+        hashed = digest_of_flow(datagram, meta.hash_key);
+        first_slot = ((owner << FRAGMENT_SET_BITS) | (bit<32>)(hashed >> FRAGMENT_SET_SHIFT)) << FRAGMENT_WAYS_SHIFT;
+        meta.fragment.fingerprint = (bit<36>)(hashed >> FRAGMENT_FINGERPRINT_SHIFT) | 1;
     }
 
     action weigh_way(in bit<32> slot) {

@@ -37,16 +37,17 @@ control check_follower(inout metadata_t meta) {
 
 // Outside, the destination becomes the one that the sender of the quoted packet has for himself, and the source the one that he
 // knows the other end by; a router on the way stays who it is. Inside, the packet becomes the one that he sent.
+@noWarn("invalid-header")
 control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
     bit<64> sum = 0;
-    bit<32> ports = 0;              // what the translation of the ports adds to a checksum, in ones' complement
+    bit<32> port_change = 0;        // what the translation of the ports adds to a checksum, in ones' complement
     bit<32> addresses = 0;          // that of both addresses
     bit<32> outer_addresses = 0;    // that of the outer ones, of which the source may stay
     ip_addr_t source = 0;
     bit<1> has_checksum = 0;        // the quoted transport checksum is there, and changes
 
     action measure() {
-        ports = (bit<32>)(~meta.flow.l4_dport) + (bit<32>)meta.translated.l4_dport
+        port_change = (bit<32>)(~meta.flow.l4_dport) + (bit<32>)meta.translated.l4_dport
             + (bit<32>)(~meta.flow.l4_sport) + (bit<32>)meta.translated.l4_sport;
         addresses = (bit<32>)meta.connection.checksum_delta
             + (bit<32>)meta.flow.l4_dport + (bit<32>)(~meta.translated.l4_dport)
@@ -100,7 +101,7 @@ control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
         sum = (bit<64>)(~hdr.quoted_ipv4.checksum) + (bit<64>)addresses;
         sum = (sum & 0xffff) + (sum >> 16);
         hdr.quoted_ipv4.checksum = ~((bit<16>)(sum + (sum >> 16)));
-        sum = (bit<64>)(~hdr.icmp.checksum) + (bit<64>)ports;
+        sum = (bit<64>)(~hdr.icmp.checksum) + (bit<64>)port_change;
     }
 
     // ICMPv6's checksum takes in the addresses outside, and those quoted have none of their own.
@@ -109,7 +110,7 @@ control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
         hdr.ipv6.dst_addr = meta.translated.dst_addr;
         hdr.quoted_ipv6.src_addr = meta.translated.dst_addr;
         hdr.quoted_ipv6.dst_addr = meta.translated.src_addr;
-        sum = (bit<64>)(~hdr.icmp.checksum) + (bit<64>)ports + (bit<64>)addresses + (bit<64>)outer_addresses;
+        sum = (bit<64>)(~hdr.icmp.checksum) + (bit<64>)port_change + (bit<64>)addresses + (bit<64>)outer_addresses;
     }
 
     // The quoted checksum goes down by what its ports and addresses bring.

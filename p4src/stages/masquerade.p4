@@ -12,7 +12,7 @@ control masquerade(in headers_t hdr, inout metadata_t meta) {
     bit<1> is_ipv6 = 0;
     flow_t answer = { 0, 0, 0, 0, 0 };
     bit<64> digest_of_hosts = 0;
-    bit<64> digest = 0;
+    bit<64> hashed = 0;
     bit<32> first_slot = 0;
     bit<32> fingerprint = 0;
     bit<64> tag = 0;
@@ -57,9 +57,9 @@ control masquerade(in headers_t hdr, inout metadata_t meta) {
 
     action draw_port() {
         random(answer.l4_dport, MASQUERADE_FIRST_PORT, MASQUERADE_LAST_PORT);
-        digest = digest_of_hosts + digest_of_ports(answer, meta.hash_key);
-        first_slot = first_slot_of(digest);
-        fingerprint = fingerprint_of(digest);
+        hashed = digest_of_hosts + digest_of_ports(answer, meta.hash_key);
+        first_slot = first_slot_of(hashed);
+        fingerprint = fingerprint_of(hashed);
         has_room = 0;
         is_taken = 0;
         look_at_way(first_slot);

@@ -12,6 +12,7 @@ const bit<16> RESET_TCP_LEN              = 20;
 const bit<32> RESET_IPV6_FRAME_LEN       = 74;
 
 // A TCP segment only.
+@noWarn("invalid-header")
 control refuse(inout headers_t hdr, inout metadata_t meta) {
     bit<16> segment_len = 0;
 

@@ -19,6 +19,7 @@ const bit<32> ERROR_IPV6_FRAGMENT_FRAME_LEN = 118;
 
 register<bit<64>>(512) error_counts;
 
+@noWarn("invalid-header")
 control report_error(inout headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
     bit<64> held = 0;
     bit<28> tick = 0;

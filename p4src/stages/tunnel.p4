@@ -80,6 +80,7 @@ control leave_tunnel(inout headers_t hdr, inout metadata_t meta, inout standard_
         meta.arrival_mark = hdr.ipv6.traffic_class[1:0];
     }
 
+    // No later stage looks at the headers of an ended packet. A compiler cannot know that: where it would warn, @noWarn says so.
     action strip() {
         meta.is_decapsulated = 1;
         meta.is_ended = 1;
@@ -172,6 +173,7 @@ control arrive_by_tunnel(inout headers_t hdr, inout metadata_t meta) {
 }
 
 // What is to go to another node, or back to the one that it came from, is put into a packet between the nodes.
+@noWarn("invalid-header")
 control enter_tunnel(inout headers_t hdr, inout metadata_t meta) {
     bit<16> length = 0;
     bit<8> traffic_class = 0;

@@ -149,6 +149,10 @@ def test_a_build_leaves_json_p4info_and_sizes(tmp_path: Path, p4c: Path) -> None
     assert result.diagnostics == "a warning\n"
 
 
+def test_the_pipeline_is_compiled_without_a_warning(tmp_path: Path) -> None:
+    assert build("small", tmp_path / "out", "kulvert").diagnostics == ""
+
+
 def test_a_refused_program_leaves_the_last_good_build(tmp_path: Path, p4c: Path) -> None:
     first = _built(tmp_path)
     p4c.write_text("#!/bin/sh\necho 'node.p4(3): error: no' >&2\nexit 1\n", encoding="utf-8")

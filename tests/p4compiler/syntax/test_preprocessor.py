@@ -65,6 +65,7 @@ def test_macros(text: str, expected: str) -> None:
         ("-1 < 0 && ~0 == -1", True),
         ("017 == 15 && 10u == 10", True),
         ("-7 / 2 == -3 && -7 % 2 == -1", True),
+        ("'a' == 97", True),
     ],
 )
 def test_conditions(condition: str, taken: bool) -> None:
