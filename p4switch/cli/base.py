@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from p4switch.cli.errors import CommandError
 from p4switch.cli.program import Program
 from p4switch.thrift.client import ThriftClient
-from p4switch.thrift.protocol import ApplicationError, ThriftError
+from p4switch.thrift.protocol import ApplicationError, RangeError, ThriftError
 
 C = TypeVar("C", bound="Commands")
 Run = Callable[[C, list[str]], None]
@@ -41,6 +41,8 @@ def command(usage: str, least: int, most: int | None = None) -> Callable[[Run[C]
                 print(f"{error.kind}: {error}")
             except ThriftError as error:
                 print(f"Invalid {error.KIND} ({error})")
+            except RangeError as error:
+                print(f"Error: {error}")
             except ApplicationError as error:
                 print(f"Error: the switch refused: {error}")
 

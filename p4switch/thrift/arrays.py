@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from p4switch.bmv2 import model
 from p4switch.codegen.program import key_width
 from p4switch.dataplane import Counter, Match, ValueSetField
+from p4switch.thrift.attached import ascending
 from p4switch.thrift.calls import Calls
 from p4switch.thrift.services import (
     CounterValue,
@@ -58,7 +57,7 @@ class ArrayCalls(Calls):
 
     def _meter(self, name: str, index: int | None) -> model.Meter:
         meter = self.state.program.objects.program.meters.get(name)
-        if meter is None or meter.table is not None:
+        if meter is None or (meter.table is not None and index is not None):
             raise InvalidMeterOperation(UNKNOWN_NAME)
         if index is not None and not 0 <= index < meter.size:
             raise InvalidMeterOperation(INVALID_INDEX)
@@ -69,9 +68,13 @@ class ArrayCalls(Calls):
             meter = self._meter(name, index)
             if len(rates) != meter.rates:
                 raise InvalidMeterOperation(BAD_RATES)
-            if any(later.units_per_micros < former.units_per_micros for former, later in pairwise(rates)):
-                raise InvalidMeterOperation(BAD_RATE)  # from the lowest rate to the highest
-            self.meters.set(name, index, rates)
+            if not ascending(rates):
+                raise InvalidMeterOperation(BAD_RATE)
+            if meter.table is None:
+                self.meters.set(name, index, rates)
+                return
+            for entry in list(self.state.dataplane.read_entries(meter.table)):
+                self.meters.set_direct(meter.table, entry.match, rates)
 
     def bm_meter_array_set_rates(self, meter_array_name: str, rates: list[MeterRate]) -> None:
         self._set_rates(meter_array_name, None, rates)

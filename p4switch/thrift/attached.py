@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -33,6 +34,11 @@ def _rates(state: MeterState | None, count: int) -> list[MeterRate]:
         return []
     both = [MeterRate(config.cir / 1e6, config.cburst), MeterRate(config.pir / 1e6, config.pburst)]
     return both[:count]
+
+
+def ascending(rates: Sequence[MeterRate]) -> bool:
+    """Whether rates go from the lowest to the highest."""
+    return all(former.units_per_micros <= later.units_per_micros for former, later in pairwise(rates))
 
 
 class MeterRates:

@@ -107,6 +107,11 @@ class ProfileCalls(Calls):
                 return list(members)
         raise _refused(TableError.INVALID_GRP_HANDLE)
 
+    def _check_member(self, info: ProfileInfo, handle: int) -> None:
+        """BMv2 looks for the member first, and for the group then."""
+        if all(number != handle & 0xFFFFFFFF for number, _ in self.state.dataplane.read_members(info.name)):
+            raise _refused(TableError.INVALID_MBR_HANDLE)
+
     def bm_mt_act_prof_create_group(self, act_prof_name: str) -> int:
         with self.state.lock:
             info = self._profile(act_prof_name, selector=True)
@@ -124,6 +129,7 @@ class ProfileCalls(Calls):
     def bm_mt_act_prof_add_member_to_group(self, act_prof_name: str, mbr_handle: int, grp_handle: int) -> None:
         with self.state.lock:
             info = self._profile(act_prof_name, selector=True)
+            self._check_member(info, mbr_handle)
             members = self._members(info, grp_handle)
             if any(member.member_id == mbr_handle for member in members):
                 raise _refused(TableError.MBR_ALREADY_IN_GRP)
@@ -134,11 +140,11 @@ class ProfileCalls(Calls):
     def bm_mt_act_prof_remove_member_from_group(self, act_prof_name: str, mbr_handle: int, grp_handle: int) -> None:
         with self.state.lock:
             info = self._profile(act_prof_name, selector=True)
+            self._check_member(info, mbr_handle)
             members = self._members(info, grp_handle)
             rest = [member for member in members if member.member_id != mbr_handle]
             if len(rest) == len(members):
-                known = {number for number, _ in self.state.dataplane.read_members(info.name)}
-                raise _refused(TableError.MBR_NOT_IN_GRP if mbr_handle in known else TableError.INVALID_MBR_HANDLE)
+                raise _refused(TableError.MBR_NOT_IN_GRP)
             with self._explained_profile(TableError.INVALID_GRP_HANDLE, TableError.ERROR):
                 self.state.dataplane.modify_group(info.name, grp_handle & 0xFFFFFFFF, rest)
 

@@ -26,6 +26,10 @@ class ProtocolError(Exception):
     """The peer's bytes are not Thrift, or the connection ended within a message."""
 
 
+class RangeError(ProtocolError):
+    """A number is too large for its place in a message. Nothing has been sent."""
+
+
 class ApplicationError(Exception):
     """What a call fails with when no declared exception fits; `kind` is Thrift's number for it."""
 
@@ -114,7 +118,7 @@ class Number:
         try:
             out += self.form.pack(self.convert(value))
         except struct.error:
-            raise ProtocolError(f"{value} does not fit in {self.form.size * 8} bits") from None
+            raise RangeError(f"{value} does not fit in {self.form.size * 8} bits") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class ReplicationService:
 
     def bm_mc_node_associate(self, mgrp_handle: int, l1_handle: int) -> None:
         with self._changing() as replication:
-            group, node = self._group(replication, mgrp_handle), self._node(replication, l1_handle)
+            node, group = self._node(replication, l1_handle), self._group(replication, mgrp_handle)
             if node.group is not None:
                 raise InvalidMcOperation(ERROR)
             group.append(l1_handle)
@@ -163,7 +163,7 @@ class ReplicationService:
 
     def bm_mc_node_dissociate(self, mgrp_handle: int, l1_handle: int) -> None:
         with self._changing() as replication:
-            group, node = self._group(replication, mgrp_handle), self._node(replication, l1_handle)
+            node, group = self._node(replication, l1_handle), self._group(replication, mgrp_handle)
             if node.group != mgrp_handle:
                 raise InvalidMcOperation(ERROR)
             group.remove(l1_handle)

@@ -68,6 +68,11 @@ class Handles:
             self._matches[number] = match
         return self._handle(number)
 
+    def current(self, handle: int) -> int | None:
+        """The handle of the entry that has the number of `handle` now; None if none has."""
+        number = handle & ((1 << INDEX_BITS) - 1)
+        return self._handle(number) if number in self._matches else None
+
     def match(self, handle: int) -> Match:
         number = handle & ((1 << INDEX_BITS) - 1)
         if number not in self._matches:

@@ -18,7 +18,7 @@ from p4switch.dataplane import (
     TableAction,
 )
 from p4switch.native.objects import TableInfo
-from p4switch.thrift.attached import attributes_of
+from p4switch.thrift.attached import ascending, attributes_of
 from p4switch.thrift.calls import Calls
 from p4switch.thrift.keys import from_action, from_match, to_action, to_match
 from p4switch.thrift.services import (
@@ -76,6 +76,12 @@ class TableCalls(Calls):
         except InvalidHandle as error:
             raise refused(TableError.EXPIRED_HANDLE if error.expired else TableError.INVALID_HANDLE) from None
 
+    def _place(self, info: TableInfo, handle: int) -> Match:
+        """The entry that is in a handle's place now, whichever it was when the handle was given out: as BMv2 finds counters
+        and meters."""
+        current = self.state.program.handles[info.name].current(handle)
+        return self._match(info, handle if current is None else current)
+
     def _params(self, table: model.Table, name: str) -> Sequence[model.ActionParam]:
         program = self.state.program.objects.program
         for number in table.actions:
@@ -122,7 +128,13 @@ class TableCalls(Calls):
                 self.state.program.prefixes[info.name, match] = list(key)
         return self.state.program.handles[info.name].add(match)
 
+    @staticmethod
+    def _check_mutable(info: TableInfo) -> None:
+        if info.immutable:
+            raise refused(TableError.IMMUTABLE_TABLE_ENTRIES)
+
     def _modify(self, info: TableInfo, handle: int, action: TableAction, missing: TableError) -> None:
+        self._check_mutable(info)
         match = self._match(info, handle)
         entry = self.state.dataplane.read_entry(info.name, match)
         if entry is None:
@@ -131,6 +143,7 @@ class TableCalls(Calls):
             self.state.dataplane.modify_entry(info.name, match, action, attributes_of(entry))
 
     def _delete(self, info: TableInfo, handle: int) -> None:
+        self._check_mutable(info)
         match = self._match(info, handle)
         with self._explained(info):
             self.state.dataplane.delete_entry(info.name, match)
@@ -164,8 +177,7 @@ class TableCalls(Calls):
     def bm_mt_clear_entries(self, table_name: str, reset_default_entry: bool) -> None:
         with self.state.lock:
             info, _ = self._table(table_name)
-            if info.immutable:
-                raise refused(TableError.IMMUTABLE_TABLE_ENTRIES)
+            self._check_mutable(info)
             for handle, _match in list(self.state.entries(info)):
                 self._delete(info, handle)
             self.state.program.handles[info.name] = Handles()  # numbered from the start again, as in BMv2
@@ -192,12 +204,16 @@ class TableCalls(Calls):
 
     def bm_mt_reset_default_entry(self, table_name: str) -> None:
         with self.state.lock:
-            info, table = self._table(table_name)
-            if not table.default_const:
-                with self._explained(info):
-                    self.state.dataplane.set_default_action(info.name, None)
+            self._reset_default(*self._direct(table_name))
 
-    bm_mt_indirect_reset_default_entry = bm_mt_reset_default_entry
+    def bm_mt_indirect_reset_default_entry(self, table_name: str) -> None:
+        with self.state.lock:
+            self._reset_default(*self._indirect(table_name))
+
+    def _reset_default(self, info: TableInfo, table: model.Table) -> None:
+        if not table.default_const:
+            with self._explained(info):
+                self.state.dataplane.set_default_action(info.name, None)
 
     def bm_mt_indirect_add_entry(
         self, table_name: str, match_key: list[MatchParam], mbr_handle: int, options: AddEntryOptions
@@ -222,12 +238,12 @@ class TableCalls(Calls):
             info, table = self._indirect(table_name)
             self._set_default(info, table, MemberRef(mbr_handle & 0xFFFFFFFF), TableError.INVALID_MBR_HANDLE)
 
-    def _group(self, info: TableInfo, handle: int) -> GroupRef:
-        """A group that may be pointed at: BMv2 wants members in it."""
+    def _group(self, info: TableInfo, handle: int, *, empty: bool = False) -> GroupRef:
+        """A group that may be pointed at: an entry's must have members."""
         assert info.profile is not None
         for number, members in self.state.dataplane.read_groups(info.profile):
             if number == handle & 0xFFFFFFFF:
-                if not members:
+                if not members and not empty:
                     raise refused(TableError.EMPTY_GRP)
                 return GroupRef(number)
         raise refused(TableError.INVALID_GRP_HANDLE)
@@ -248,7 +264,7 @@ class TableCalls(Calls):
     def bm_mt_indirect_ws_set_default_group(self, table_name: str, grp_handle: int) -> None:
         with self.state.lock:
             info, table = self._indirect(table_name, selector=True)
-            self._set_default(info, table, self._group(info, grp_handle), TableError.INVALID_GRP_HANDLE)
+            self._set_default(info, table, self._group(info, grp_handle, empty=True), TableError.INVALID_GRP_HANDLE)
 
     # -- reading
 
@@ -324,7 +340,7 @@ class TableCalls(Calls):
     def bm_mt_read_counter(self, table_name: str, entry_handle: int) -> CounterValue:
         with self.state.lock:
             info = self._counted(table_name)
-            entry = self.state.dataplane.read_entry(info.name, self._match(info, entry_handle))
+            entry = self.state.dataplane.read_entry(info.name, self._place(info, entry_handle))
             if entry is None or entry.counter is None:
                 raise refused(TableError.INVALID_HANDLE)
             return CounterValue(entry.counter.bytes, entry.counter.packets)
@@ -334,7 +350,7 @@ class TableCalls(Calls):
             info = self._counted(table_name)
             with self._explained(info):
                 self.state.dataplane.write_direct_counter(
-                    info.name, self._match(info, entry_handle), Counter(value.packets, value.bytes)
+                    info.name, self._place(info, entry_handle), Counter(value.packets, value.bytes)
                 )
 
     def bm_mt_reset_counters(self, table_name: str) -> None:
@@ -355,14 +371,16 @@ class TableCalls(Calls):
             info, meter = self._metered(table_name)
             if len(rates) != meter.rates:
                 raise refused(TableError.INVALID_METER_OPERATION)
-            match = self._match(info, entry_handle)
+            match = self._place(info, entry_handle)
+            if not ascending(rates):
+                raise refused(TableError.ERROR)
             with self._explained(info):
                 self.meters.set_direct(info.name, match, rates)
 
     def bm_mt_get_meter_rates(self, table_name: str, entry_handle: int) -> list[MeterRate]:
         with self.state.lock:
             info, meter = self._metered(table_name)
-            return self.meters.get_direct(info.name, self._match(info, entry_handle), meter.rates)
+            return self.meters.get_direct(info.name, self._place(info, entry_handle), meter.rates)
 
     def bm_mt_set_entry_ttl(self, table_name: str, entry_handle: int, timeout_ms: int) -> None:
         with self.state.lock:

@@ -95,6 +95,11 @@ def test_bmv2_answers_the_same(name: str, client: str, port: int, tmp_path: Path
         switch.wait()
 
 
+def test_a_number_too_large_for_a_message_is_said_and_passed_over(port: int) -> None:
+    answer = say(port, "act_prof_dump_member members 99999999999\ntable_num_entries routes\n")
+    assert answer == "Error: 99999999999 does not fit in 32 bits\n0\n"
+
+
 def test_entries_do_what_they_say(state: SwitchState, port: int) -> None:
     say(
         port,

@@ -146,3 +146,12 @@ def free_ports(count: int) -> list[int]:
     for taken in sockets:
         taken.close()
     return ports
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
