@@ -42,6 +42,7 @@ class _SwitchSection(_Strict):
     batch_size: int | None = None
     resync_seconds: float | None = None
     can_modify: bool | None = None
+    can_watch_ports: bool | None = None
     tls: _TlsSection | None = None
 
 
@@ -152,6 +153,7 @@ def _flatten(file: Configuration, folder: Path) -> dict[str, Any]:
         "batch_size": switch.batch_size,
         "resync_seconds": switch.resync_seconds,
         "can_modify": switch.can_modify,
+        "can_watch_ports": switch.can_watch_ports,
         "tls_ca": tls.ca,
         "tls_cert": tls.cert,
         "tls_key": tls.key,

@@ -60,6 +60,7 @@ class ControllerOptions:
         control_socket: a Unix socket on which `kulvert status`, `trace` and others ask this controller; None: not served.
         post_events: post a Kubernetes Event about an object that is wrong; only with a live API server.
         can_modify: whether the switch takes MODIFY; if not, an entry is deleted and inserted.
+        can_watch_ports: whether the switch itself passes over a next hop whose port is down.
         otlp_endpoint: where traces of each synchronization go (OpenTelemetry over HTTP, `http://host:4318`); None: nowhere.
         batch_size: the most updates in one P4Runtime Write.
         resync_seconds: how often the switch is read back and repaired although nothing changed; 0: only on connect.
@@ -96,6 +97,7 @@ class ControllerOptions:
     control_socket: Path | None = None
     post_events: bool = True
     can_modify: bool = True
+    can_watch_ports: bool = True
     otlp_endpoint: str | None = None
     batch_size: int = 1000
     resync_seconds: float = 300.0
@@ -165,6 +167,7 @@ class ControllerOptions:
             self.masquerade_all,
             self.tunnel_mode,
             self.tunnel_vni,
+            self.can_watch_ports,
         )
 
 

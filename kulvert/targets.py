@@ -228,10 +228,12 @@ class Capabilities:
 
     Attributes:
         modify: takes MODIFY; if not, the controller deletes and inserts.
+        watch_ports: passes over a next hop whose port is down, and is well when all of a set are.
         sizes: which sizes of tables there are; a size of another form is rounded up to one.
     """
 
     modify: bool = True
+    watch_ports: bool = True
     sizes: SizeForm = "any"
 
     def size(self, wanted: int) -> int:
@@ -370,15 +372,16 @@ class _Reader:
         if not isinstance(table, dict):
             raise self._error("", "capabilities", "must be a table, [capabilities]")
         for key in table:
-            if key not in ("modify", "sizes"):
-                raise self._error("capabilities", key, "unknown key; known: modify, sizes")
-        modify = table.get("modify", True)
-        if not isinstance(modify, bool):
-            raise self._error("capabilities", "modify", f"must be true or false, not {modify!r}")
+            if key not in ("modify", "watch_ports", "sizes"):
+                raise self._error("capabilities", key, "unknown key; known: modify, watch_ports, sizes")
+        flags = {name: table.get(name, True) for name in ("modify", "watch_ports")}
+        for name, value in flags.items():
+            if not isinstance(value, bool):
+                raise self._error("capabilities", name, f"must be true or false, not {value!r}")
         sizes: SizeForm = (
             self._choice("capabilities", table, "sizes", get_args(SizeForm)) if "sizes" in table else "any"
         )
-        return Capabilities(modify, sizes)
+        return Capabilities(flags["modify"], flags["watch_ports"], sizes)
 
     def _toolchain(self, table: Mapping[str, Any]) -> Toolchain:
         self._check_keys("toolchain", table, [field.name for field in fields(Toolchain)])

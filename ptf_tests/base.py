@@ -5,7 +5,7 @@
     node        port 5            192.0.2.1, 2001:db8::1
     uplink      port 6            everything else, through a router
 
-The parameters of a run come from `ptf --test-params`: address, device_id, p4info, json and results.
+The parameters of a run come from `ptf --test-params`: address, device_id, target_file, watch_ports, p4info, json and results.
 """
 
 from __future__ import annotations

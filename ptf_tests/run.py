@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"not tested: {switches.BMV2} has no ports on sockets")
         return EXIT_NOT_TESTED
     compiler: CompilerChoice = options.compiler
-    tested = replace(profile, toolchain=target.toolchain)
+    tested = replace(profile, toolchain=target.toolchain, capabilities=target.capabilities)
     with tempfile.TemporaryDirectory(prefix="kulvert-ptf-") as scratch:
         folder = Path(scratch)
         pipeline = build(tested, folder / "pipeline", compiler)
@@ -129,7 +129,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             on_wires, in_memory = _split(options.tests)
             ended_well = True
             if on_wires or not options.tests:
-                ended_well = _run_ptf(options, on_wires, profile, pipeline, folder, address, console)
+                ended_well = _run_ptf(options, on_wires, tested, pipeline, folder, address, console)
         if target.toolchain.switch == "kulvert" and (in_memory or not options.tests):
             ended_well = _run_bulk(options, in_memory, pipeline.compiler, folder, console) and ended_well
         results = read_results(folder / "results.jsonl")
@@ -203,6 +203,7 @@ def _run_ptf(
         "address": address,
         "device_id": str(switches.DEVICE_ID),
         "target_file": str(profile.path.resolve()),
+        "watch_ports": str(int(profile.capabilities.watch_ports)),
         "p4info": str(pipeline.p4info.resolve()),
         "json": str(pipeline.bmv2_json.resolve()),
         "results": str(folder / "results.jsonl"),

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
         masquerade_all: masquerade everything sent to a Service.
         tunnel_mode: one of TUNNEL_MODES, the same on all nodes.
         tunnel_vni: the tunnels' network identifier, the same on all nodes.
+        watch_ports: whether the switch is told which port each of several next hops is on, to pass over it when that is down.
     """
 
     node_name: str
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True):
     masquerade_all: bool = False
     tunnel_mode: str = "routed"
     tunnel_vni: int = 1
+    watch_ports: bool = True
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):

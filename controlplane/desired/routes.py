@@ -54,21 +54,21 @@ def _hop_params(hop: NextHop) -> tuple[Param, ...]:
     return Param("port", hop.port), Param("src_mac", hop.src_mac), Param("dst_mac", hop.dst_mac)
 
 
-def _routes(prefix: Prefix, hops: Iterable[NextHop]) -> list[Entity]:
+def _routes(prefix: Prefix, hops: Iterable[NextHop], settings: Settings) -> list[Entity]:
     """The entries that lead to a range by one next hop or more."""
     ways = NextHopsId(tuple(sorted(set(hops))))
     if len(ways.hops) == 1:
         return [_route(part, "forward", *_hop_params(ways.hops[0])) for part in prefix.split()]
     entities: list[Entity] = [_route(part, "use_next_hops", Param("next_hops_id", ways)) for part in prefix.split()]
-    return [*entities, *_way_set(ways)]
+    return [*entities, *_way_set(ways, settings)]
 
 
-def _way_set(ways: NextHopsId) -> list[Entity]:
+def _way_set(ways: NextHopsId, settings: Settings) -> list[Entity]:
     """The entries of a set of next hops."""
     entities: list[Entity] = [
         ActionProfileMember(SELECTOR, hop, ActionCall("set_next_hop", _hop_params(hop))) for hop in ways.hops
     ]
-    members = tuple(GroupMember(hop, watch_port=hop.port) for hop in ways.hops)
+    members = tuple(GroupMember(hop, watch_port=hop.port if settings.watch_ports else None) for hop in ways.hops)
     entities.append(ActionProfileGroup(SELECTOR, ways, members))
     entities.append(TableEntry("next_hop_table", (Exact("next_hops_id", ways),), GroupReference(ways)))
     return entities
@@ -93,7 +93,7 @@ def _derive_node(view: View, ref: ObjectRef) -> Output:
     settings = view.read(SETTINGS, None)
     problems: list[Problem] = []
     if ref.name == settings.node_name:
-        entities = _local(node, ref, attachments, problems)
+        entities = _local(node, ref, attachments, settings, problems)
         if settings.tunnel_mode != "routed":
             entities += _tunnel_ends(node, ref, attachments)
     elif not attachments.uplinks:
@@ -101,17 +101,21 @@ def _derive_node(view: View, ref: ObjectRef) -> Output:
     else:
         addresses = _addresses(node, ref, problems, ("InternalIP",))
         hops = {address: found for address in addresses if (found := attachments.next_hops(address))}
-        entities = [entity for address, found in hops.items() for entity in _routes(host_prefix(address), found)]
+        entities = [
+            entity for address, found in hops.items() for entity in _routes(host_prefix(address), found, settings)
+        ]
         ranges = _pod_ranges(node, ref, problems)
         if settings.tunnel_mode == "routed":
-            entities += _routed(ranges, ref, addresses, hops, problems)
+            entities += _routed(ranges, ref, addresses, hops, settings, problems)
         else:
             local = view.get(LOCAL_NODE, None)
             entities += _tunnelled(ranges, ref, addresses, local, attachments, settings, problems)
     return Output(ref, tuple(entities), tuple(problems), precedence=2)
 
 
-def _local(node: Node, ref: ObjectRef, attachments: Attachments, problems: list[Problem]) -> list[Entity]:
+def _local(
+    node: Node, ref: ObjectRef, attachments: Attachments, settings: Settings, problems: list[Problem]
+) -> list[Entity]:
     addresses = dict.fromkeys(_addresses(node, ref, problems, _HOST_ADDRESSES))
     port = attachments.node
     if port is not None:
@@ -120,7 +124,7 @@ def _local(node: Node, ref: ObjectRef, attachments: Attachments, problems: list[
     for address in addresses:
         entities += identity_entries(host_prefix(address), IDENTITY_LOCAL_NODE)
         if port is not None:
-            entities += _routes(host_prefix(address), [NextHop(port.port, attachments.gateway_mac, port.mac)])
+            entities += _routes(host_prefix(address), [NextHop(port.port, attachments.gateway_mac, port.mac)], settings)
     return entities
 
 
@@ -139,6 +143,7 @@ def _routed(
     ref: ObjectRef,
     addresses: list[int],
     hops: Mapping[int, tuple[NextHop, ...]],
+    settings: Settings,
     problems: list[Problem],
 ) -> list[Entity]:
     entities: list[Entity] = []
@@ -153,7 +158,7 @@ def _routed(
                 )
             )
             continue
-        entities += _routes(prefix, [hop for address in usable for hop in hops[address]])
+        entities += _routes(prefix, [hop for address in usable for hop in hops[address]], settings)
     return entities
 
 
@@ -200,7 +205,7 @@ def _tunnelled(
                 Param("next_hops_id", ways),
             )
         )
-        entities += _way_set(ways)
+        entities += _way_set(ways, settings)
         entities += [
             _route(part, "use_tunnel", Param("remote_addr", remote)) for prefix in ranges for part in prefix.split()
         ]
@@ -213,11 +218,12 @@ def _tunnelled(
 
 def _derive_static(view: View, key: None) -> Output:
     attachments = view.read(ATTACHMENTS, key)
+    settings = view.read(SETTINGS, key)
     entities: list[Entity] = []
     for route in attachments.routes:
         hops = [hop for address in route.via for hop in attachments.next_hops(address)]
         if hops:
-            entities += _routes(route.prefix, hops)
+            entities += _routes(route.prefix, hops, settings)
     return Output(ATTACHMENTS_FILE, tuple(entities), precedence=1)
 
 

@@ -92,8 +92,10 @@ docs/controller.md describes the configuration file, the attachments file and th
               help="Read the switch back and repair it this often; 0: only on connecting.")  # fmt: skip
 @click.option("--modify/--no-modify", "can_modify", default=True, show_default=True,
               help="Whether the switch takes MODIFY; if not, an entry is deleted and inserted.")  # fmt: skip
+@click.option("--watch-ports/--no-watch-ports", "can_watch_ports", default=True, show_default=True,
+              help="Whether the switch itself passes over next hops whose port is down.")  # fmt: skip
 @click.option("--target", metavar="NAME|FILE",
-              help="The target file that says what the switch can (modify); flags win over it.")  # fmt: skip
+              help="The target file that says what the switch can (modify, watch ports); flags win over it.")  # fmt: skip
 @click.option(
     "--once", is_flag=True, help="Write what there is to write, then leave; status 1 if something did not fit."
 )
@@ -124,14 +126,16 @@ def _capabilities(target: str | None, given: set[str]) -> dict[str, Any]:
     """What the target file says of the switch, but for what flags say. Raises UserError."""
     from kulvert.targets import TargetError, load_target
 
-    if target is None or "can_modify" in given:
+    if target is None:
         return {}
     try:
-        can_modify = load_target(target).capabilities.modify
+        capabilities = load_target(target).capabilities
     except TargetError as error:
         raise UserError(str(error)) from error
-    given.add("can_modify")
-    return {"can_modify": can_modify}
+    said = {"can_modify": capabilities.modify, "can_watch_ports": capabilities.watch_ports}
+    found = {name: value for name, value in said.items() if name not in given}
+    given |= found.keys()
+    return found
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ptf import testutils
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
@@ -31,7 +32,8 @@ class UplinksTest(NodeTest):
     def cluster(self, change: Any = lambda attachments: attachments, **settings: Any) -> Cluster:
         """The plain cluster, with its attachments changed."""
         objects = plain_objects()
-        made = Cluster(self.client, objects=objects, **settings)
+        watch_ports = bool(int(testutils.test_param_get("watch_ports")))
+        made = Cluster(self.client, objects=objects, watch_ports=watch_ports, **settings)
         made.attach(change(attachments_of(objects)))
         self.assertEqual(made.problems, [])
         return made

@@ -28,6 +28,7 @@ switch:
   batchSize: 500
   resyncSeconds: 60
   canModify: false
+  canWatchPorts: false
   tls: {ca: ca.pem, cert: c.pem, key: k.pem, serverName: dpu}
 clusterCIDR: 10.244.0.0/16,fd00:10:244::/48
 serviceCIDRs: [10.96.0.0/12]

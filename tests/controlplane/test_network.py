@@ -136,6 +136,13 @@ def test_a_neighbour_on_two_uplinks_and_a_route_by_two_neighbours_share_the_load
     assert not entries_of(derivation.ledger, "next_hop_table"), "one next hop is no set"
 
 
+def test_a_switch_that_cannot_watch_ports_is_not_told_them() -> None:
+    derivation = Derivation(Settings(NODE_NAME, watch_ports=False))
+    attach(derivation, TWO_UPLINKS)
+    groups = [entity for entity in derivation.ledger if isinstance(entity, ActionProfileGroup)]
+    assert [item.watch_port for group in groups for item in group.members] == [None, None]
+
+
 def test_ways_that_are_the_same_are_one_set() -> None:
     nodes = [node_value(f"node-{n}", "192.0.2.2", f"10.{n}.0.0/16") for n in range(2, 9)]
     derivation = derive(nodes)

@@ -117,6 +117,7 @@ def test_a_target_that_has_only_odd_sizes_gets_those(tmp_path: Path) -> None:
     path = tmp_path / "dpu.toml"
     path.write_text(find_target("native").read_text() + '\n[capabilities]\nmodify = false\nsizes = "2^n-1"\n')
     target, native = load_target(path), load_target("native")
+    assert load_target("bmv2").capabilities.watch_ports is False and native.capabilities.watch_ports is True
     assert target.capabilities.modify is False and native.capabilities.modify is True
     for (name, size), (_, wanted) in zip(target.sizes.items(), native.sizes.items(), strict=True):
         assert (size + 1) & size == 0 and wanted <= size < 2 * wanted + 1, name
@@ -124,7 +125,12 @@ def test_a_target_that_has_only_odd_sizes_gets_those(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("modify = 1", "true or false"), ('sizes = "odd"', "'any' or '2^n-1'"), ("speed = 1", "unknown key")],
+    [
+        ("modify = 1", "true or false"),
+        ("watch_ports = 0", "true or false"),
+        ('sizes = "odd"', "'any' or '2^n-1'"),
+        ("speed = 1", "unknown key"),
+    ],
 )
 def test_capabilities_are_checked(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "dpu.toml"
