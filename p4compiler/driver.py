@@ -145,7 +145,7 @@ class _Compilation:
         with self._in("the passes"):
             from p4compiler.passes.pipeline import run_passes
 
-            lowered = run_passes(program, self._dump)
+            lowered = run_passes(program, self._dump, verify_each=bool(os.environ.get(DEBUG_VARIABLE)))
             del program
         with self._in("writing the BMv2 JSON"):
             from p4compiler.backends.bmv2.generate import generate_document

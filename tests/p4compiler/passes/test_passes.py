@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from p4compiler.ir.printer import print_program
-from p4compiler.ir.program import Program
-from p4compiler.passes.pipeline import PASSES, run_passes
+from p4compiler.ir.program import Program, Storage
+from p4compiler.passes import pipeline
+from p4compiler.passes.pipeline import PASSES, Pass, PassError, run_passes
 from tests.p4compiler.programs import lower, v1model
 
 PARSER = """
@@ -77,3 +79,20 @@ def test_passes_are_idempotent_where_they_can_be(tmp_path: Path) -> None:
         once = each.run(program)
         assert print_program(each.run(once)) == print_program(once)
         program = once
+
+
+@pytest.mark.parametrize("verify_each", [True, False])
+def test_a_pass_that_breaks_the_program_is_named(
+    verify_each: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if only what comes out in the end is verified."""
+
+    def forget(program: Program) -> Program:
+        return replace(program, storage=Storage((), (), (), ()))
+
+    passes = [Pass("forget-storage", forget), Pass("nothing", lambda program: program)]
+    monkeypatch.setattr(pipeline, "PASSES", passes)
+    program, _ = lower(v1model("apply { m.x = 1; }"), tmp_path)
+    assert program is not None
+    with pytest.raises(PassError, match="forget-storage"):
+        run_passes(program, verify_each=verify_each)
