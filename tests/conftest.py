@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("kulvert", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kulvert")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
