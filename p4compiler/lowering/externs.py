@@ -83,29 +83,20 @@ class ExternLowering(CallLowering):
         return self.as_scalar(self.convert(self.value(argument), self._type(call, index), argument.span), argument.span)
 
     def _out(self, call: ResolvedCall, index: int, write: Callable[[st.Target], None]) -> None:
-        """Let `write` emit something that writes an `out` argument; a slice goes through a variable.
-
-        So does a signed number: BMv2 takes a result as it is and does not look for a sign in it.
-        """
+        """Let `write` emit something that writes an `out` argument; a slice goes through a variable."""
         argument = call.arguments[index]
         type_ = self._type(call, index)
         span = argument.span if argument is not None else call.parameters[index].span
         place = self.place(argument) if argument is not None else None
-        scalar = self.types.scalar(type_)
-        is_signed = isinstance(scalar, Bits) and scalar.signed
-        if (
-            isinstance(place, v.Scalar)
-            and isinstance(place.expression, ex.VariableValue | ex.FieldValue)
-            and not is_signed
-        ):
+        if isinstance(place, v.Scalar) and isinstance(place.expression, ex.VariableValue | ex.FieldValue):
             write(place.expression)
             return
-        if scalar is None:
+        if self.types.scalar(type_) is None:
             raise self.session.refused(f"the target cannot write a result of type {type_}", span)
-        temporary = self.scalar_temporary(Bits(width_of(scalar)) if is_signed else scalar, span)
-        write(temporary)
+        temporary = self.temporary(type_, span)
+        write(v.scalar_target(temporary))
         if place is not None:
-            self.assign(place, v.Scalar(fold.cast(temporary, scalar, span)), span)
+            self.assign(place, temporary, span)
 
     def inputs(self, expression: ast.Expression) -> tuple[ex.Expression, ...]:
         """The scalars of a list, struct or single value, in order: what is hashed, digested, logged, summed up."""
