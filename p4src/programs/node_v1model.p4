@@ -104,7 +104,7 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                         if (meta.is_tracked == 1 || meta.is_error == 1) {
                             hash_key.apply(meta);
                         }
-                        if (meta.is_fragment == 1) {
+                        if (meta.is_fragment == 1 && meta.is_tracked == 1) {
                             fragment_lookup.apply(hdr, meta, standard_metadata);
                         }
                         if (meta.is_error == 1) {
@@ -184,8 +184,8 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
                                 }
                             }
                             forwarding.apply(hdr, meta, standard_metadata);
-                            if (meta.is_fragment == 1 && meta.is_passive == 0 && meta.fragment.has_more == 1
-                                && meta.drop_reason == drop_reason_t.NONE) {
+                            if (meta.is_fragment == 1 && meta.is_tracked == 1 && meta.is_passive == 0
+                                && meta.fragment.has_more == 1 && meta.drop_reason == drop_reason_t.NONE) {
                                 fragment_keeping.apply(meta);
                             }
                         }
