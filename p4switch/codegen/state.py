@@ -9,7 +9,7 @@ not, since a packet between the two would be lost. Meters and round-robin select
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from p4switch.bmv2 import model
 from p4switch.codegen.algorithms import hashes_with_state
@@ -20,14 +20,10 @@ _ATOMIC_BITS = 64
 def is_parallel(program: model.Program) -> bool:
     """Whether packets may be processed by several threads."""
     turns = any("ROUND_ROBIN" in item.kind for item in hashes_with_state(program))
-    return not program.meters and not turns and all(_is_safe(program, name) for name in program.registers)
-
-
-def _is_safe(program: model.Program, register: str) -> bool:
-    reads, writes = _accesses(program)
-    if register not in writes:
-        return True
-    return register not in reads and program.registers[register].width <= _ATOMIC_BITS
+    if program.meters or turns:
+        return False
+    reads, writes = _accesses(program) if program.registers else (set(), set())
+    return all(name not in reads and program.registers[name].width <= _ATOMIC_BITS for name in writes)
 
 
 def _accesses(program: model.Program) -> tuple[set[str], set[str]]:
@@ -57,14 +53,26 @@ def _accesses(program: model.Program) -> tuple[set[str], set[str]]:
 
 
 def _walk(item: object) -> Iterator[object]:
-    """`item` and all that it consists of."""
+    """`item` and all that it consists of, but for containers and plain values."""
     stack = [item]
     while stack:
         at = stack.pop()
-        yield at
-        if isinstance(at, dict):
-            stack.extend(at.values())
-        elif isinstance(at, Iterable) and not isinstance(at, str | bytes):
+        if isinstance(at, tuple | list):
             stack.extend(at)
-        elif dataclasses.is_dataclass(at):
-            stack.extend(getattr(at, field.name) for field in dataclasses.fields(at))
+        elif isinstance(at, dict):
+            stack.extend(at.values())
+        elif names := _field_names(type(at)):
+            yield at
+            stack.extend([getattr(at, name) for name in names])
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {model.SourceInfo: ()}
+"""The fields of each part of the model that was met; places in the source hold no code."""
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    names = _FIELDS.get(kind)
+    if names is None:
+        is_part = dataclasses.is_dataclass(kind)
+        names = _FIELDS[kind] = tuple(field.name for field in dataclasses.fields(kind)) if is_part else ()
+    return names
