@@ -404,6 +404,22 @@ ROWS = (
         ),
         ("policy_set", '"allow" if item.action is Action.ACCEPT else "deny"', '"allow"'),
     ),
+    Row(
+        _POLICY,
+        "no moment in which an isolated pod is open, whatever happens to controllers, switch and writes",
+        (
+            "test_faults.py::test_what_let_others_into_another_pod_never_counts_for_the_guarded_one",
+            "test_faults.py::test_an_isolated_pod_is_open_at_no_moment",
+        ),
+        (
+            Mutant(
+                "controlplane/p4rt/allocate.py",
+                "while space.low + offset in taken:",
+                "while taken.get(space.low + offset) is not None:",
+            ),
+            Mutant("controlplane/desired/pods.py", "policies[direction] = policy_set.id", "pass"),
+        ),
+    ),
     # -- scale
     _row(
         _SCALE,
