@@ -189,6 +189,8 @@ class Cluster:
         try:
             while True:
                 await response.write(await queue.get())
+        except ConnectionResetError:
+            return response  # whoever watched has gone
         finally:
             self.watchers[kind].remove(queue)
 

@@ -370,7 +370,7 @@ ROWS = (
         "a pod is never blocked from its own node (from itself: ptf_tests, OwnNodeAndSelfAreNeverBlocked)",
         "test_a_pods_own_node_is_never_blocked",
         ("routes", "        entities += identity_entries(host_prefix(address), IDENTITY_LOCAL_NODE)\n", ""),
-        ("routes", "if ref.name == view.read(SETTINGS, None).node_name:", "if True:"),
+        ("routes", "if ref.name == settings.node_name:", "if True:"),
     ),
     _policy(
         "hostNetwork pods count as the node's address",
