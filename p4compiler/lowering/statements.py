@@ -19,6 +19,9 @@ from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.checked import CallKind
 
+MAX_NESTED_CASES = 200
+"""A switch on a value with more of them becomes a row of tests instead of tests in tests."""
+
 
 class StatementLowering(ExternLowering):
     # -- for subclasses
@@ -248,28 +251,39 @@ class StatementLowering(ExternLowering):
         selector = self.frozen(self.value(statement.selector), statement.selector.span)
         groups = self._groups(statement)
         default = next((body for labels, body in groups if _has_default(labels)), None)
+        # Beside the default, its other labels lead where it does anyway.
+        groups = [(labels, body) for labels, body in groups if not _has_default(labels)]
+
+        def test(labels: Sequence[ast.Expression]) -> ex.Expression:
+            span = labels[0].span
+            return fold.disjunction([self.equal(selector, self.value_as(label, type_), span) for label in labels], span)
+
+        def run(body: ast.Block | None) -> None:
+            if body is not None:
+                self.block(body)
 
         def chain(index: int) -> None:
             if index == len(groups):
-                if default is not None:
-                    self.block(default)
+                run(default)
                 return
             labels, body = groups[index]
-            span = labels[0].span
-            test: ex.Expression = ex.BooleanConstant(span, False)
-            if not _has_default(labels):
-                for label in labels:
-                    equal = self.equal(selector, self.value_as(label, type_), span)
-                    test = fold.binary(ex.BinaryOperator.LOGICAL_OR, test, equal, span)
-            else:
-                # Its other labels lead where the default does anyway.
-                chain(index + 1)
-                return
-            self.emitter.branch(
-                test, lambda: self.block(body) if body is not None else None, lambda: chain(index + 1), span
-            )
+            self.emitter.branch(test(labels), lambda: run(body), lambda: chain(index + 1), labels[0].span)
 
-        chain(0)
+        def row(leave_label: st.Label) -> None:
+            for labels, body in groups:
+                span = labels[0].span
+
+                def then(body: ast.Block | None = body, span: Span = span) -> None:
+                    run(body)
+                    self.emitter.leave(leave_label, span)
+
+                self.emitter.branch(test(labels), then, lambda: None, span)
+            run(default)
+
+        if len(groups) <= MAX_NESTED_CASES:
+            chain(0)
+        else:
+            self.emitter.region("switch", row, statement.span)
 
     # -- loops
 

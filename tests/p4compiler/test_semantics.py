@@ -158,6 +158,14 @@ CASES: dict[str, Case] = {
         (1, 2, 0, 0, 0, 0),
         (11, 12, 0, 0, 0, 0),
     ),
+    "a_switch_of_many_cases": (
+        "",
+        "apply { switch (hdr.h.c) { "
+        + "".join(f"{n}: {n + 1000}: {{ hdr.h.a = {n % 200}; if (hdr.h.b == 1) {{ exit; }} }} " for n in range(1, 400))
+        + "default: { hdr.h.a = 9; } } hdr.g.c = 1; }",
+        (0, 0, 1150, 0, 0, 0),
+        (150, 0, 1150, 0, 0, 1),
+    ),
     "signed_results_keep_their_sign": (
         "",
         """
