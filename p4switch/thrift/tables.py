@@ -220,14 +220,13 @@ class TableCalls(Calls):
     ) -> int:
         with self.state.lock:
             info, table = self._indirect(table_name)
-            return self._add(
-                info, table, match_key, options, MemberRef(mbr_handle & 0xFFFFFFFF), TableError.INVALID_MBR_HANDLE
-            )
+            member = self._member(info, mbr_handle)
+            return self._add(info, table, match_key, options, member, TableError.INVALID_MBR_HANDLE)
 
     def bm_mt_indirect_modify_entry(self, table_name: str, entry_handle: int, mbr_handle: int) -> None:
         with self.state.lock:
             info, _ = self._indirect(table_name)
-            self._modify(info, entry_handle, MemberRef(mbr_handle & 0xFFFFFFFF), TableError.INVALID_MBR_HANDLE)
+            self._modify(info, entry_handle, self._member(info, mbr_handle), TableError.INVALID_MBR_HANDLE)
 
     def bm_mt_indirect_delete_entry(self, table_name: str, entry_handle: int) -> None:
         with self.state.lock:
@@ -237,6 +236,13 @@ class TableCalls(Calls):
         with self.state.lock:
             info, table = self._indirect(table_name)
             self._set_default(info, table, MemberRef(mbr_handle & 0xFFFFFFFF), TableError.INVALID_MBR_HANDLE)
+
+    def _member(self, info: TableInfo, handle: int) -> MemberRef:
+        """A member that may be pointed at; BMv2 looks for it before it looks for the entry."""
+        assert info.profile is not None
+        if all(number != handle & 0xFFFFFFFF for number, _ in self.state.dataplane.read_members(info.profile)):
+            raise refused(TableError.INVALID_MBR_HANDLE)
+        return MemberRef(handle & 0xFFFFFFFF)
 
     def _group(self, info: TableInfo, handle: int, *, empty: bool = False) -> GroupRef:
         """A group that may be pointed at: an entry's must have members."""

@@ -29,7 +29,7 @@ class CommandWriter:
         words = command.split(" ")
         kind = self.rng.random()
         at = self.rng.randrange(1, len(words)) if len(words) > 1 else 0
-        if at == 0 or kind > 0.08:
+        if at == 0 or kind > 0.08 or command.startswith("mirroring_add"):  # BMv2 takes any session, -1 as well
             return command
         if kind < 0.04:
             words[at] = self.rng.choice(_WRONG)
@@ -167,12 +167,13 @@ class CommandWriter:
         )
 
     def _meter(self) -> str:
-        rates = self._pick("0.1:10 0.2:20", "0.5:1 0.25:2", "1:1", "0.001:5 0.001:5")
+        # Not from the highest to the lowest: BMv2 refuses these, and keeps a part of them.
+        rates = self._pick("0.1:10 0.2:20", "0.5:1 0.75:2", "1:1", "0.001:5 0.001:5")
         meter = self._pick("rate", "direct_rate")
         return self._pick(
             f"meter_set_rates {meter} {self._number()} {rates}",
             f"meter_get_rates {meter} {self._number()}",
-            f"meter_array_set_rates {meter} {rates}",
+            f"meter_array_set_rates rate {rates}",  # of a direct meter, BMv2 means the entries to come, too
         )
 
     def _value_set(self) -> str:
