@@ -72,7 +72,7 @@ class NodeTest(unittest.TestCase):
 
     target: ClassVar[Target]
     client: Client
-    _ports = itertools.count(20000)
+    _ports = itertools.count(33000)  # none that a masquerade may choose
 
     # -- life
 
