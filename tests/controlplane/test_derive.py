@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from controlplane.attachments import Attachments, PodAttachment, parse_attachments
 from controlplane.desired.derive import Derivation
 from controlplane.desired.entities import Entity
+from controlplane.desired.health_checks import HealthCheck
 from controlplane.desired.inputs import Settings
 from controlplane.desired.services import SERVICE
 from controlplane.kube.objects import KubeObject, ObjectRef, reference
@@ -72,6 +73,28 @@ def rules(direction: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.lists(rule, max_size=2)
 
 
+def any_service(
+    name: str, ips: list[str], ports_: list[dict[str, Any]], balancer: str | None, spec: dict[str, Any]
+) -> dict[str, Any]:
+    value = service_value(name, ips, ports_, **spec)
+    if balancer is not None:
+        value["status"] = {"loadBalancer": {"ingress": [{"ip": balancer}]}}
+    return value
+
+
+def any_endpoint(
+    address: str, ready: bool | None, serving: bool, terminating: bool, node: str | None, hints: dict[str, Any]
+) -> dict[str, Any]:
+    value: dict[str, Any] = endpoint(address, ready, serving, terminating)
+    return {**value, "nodeName": node, "hints": hints}
+
+
+def any_node(name: str, address: str, node_labels: dict[str, str]) -> dict[str, Any]:
+    value = node_value(name, address, "10.2.0.0/16")
+    value["metadata"]["labels"] = node_labels
+    return value
+
+
 namespaces = st.sampled_from(["shop", "lab"])
 addresses = st.integers(1, 6).map(lambda number: f"10.1.0.{number}")
 values = st.one_of(
@@ -97,28 +120,56 @@ values = st.one_of(
         rules("to"),
     ),
     st.builds(
-        service_value,
+        any_service,
         st.sampled_from(["s1", "s2"]),
         st.sampled_from([["10.96.0.1"], ["10.96.0.2", "fd00::2"], ["None"], []]),
         st.lists(
-            st.sampled_from([{"port": 80, "name": "http"}, {"port": 53, "name": "dns", "protocol": "UDP"}]), max_size=2
+            st.sampled_from(
+                [
+                    {"port": 80, "name": "http", "nodePort": 30080},
+                    {"port": 53, "name": "dns", "protocol": "UDP"},
+                    {"port": 80, "name": "sctp", "protocol": "SCTP"},
+                ]
+            ),
+            max_size=2,
+        ),
+        st.sampled_from([None, "198.51.100.1", "bad"]),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "externalTrafficPolicy": st.sampled_from(["Local", "Cluster", "Odd"]),
+                "internalTrafficPolicy": st.sampled_from(["Local", "Cluster"]),
+                "sessionAffinity": st.sampled_from(["None", "ClientIP"]),
+                "externalIPs": st.sampled_from([["198.51.100.2"], ["10.96.0.1"], ["x"]]),
+                "loadBalancerSourceRanges": st.sampled_from([["203.0.113.0/24"], ["::/0", "x"]]),
+                "healthCheckNodePort": st.sampled_from([30100, 30101]),
+                "type": st.sampled_from(["LoadBalancer", "ExternalName"]),
+            },
         ),
     ),
     st.builds(
         slice_value,
         st.sampled_from(["s1", "s2"]),
         st.lists(
-            st.builds(endpoint, addresses, st.sampled_from([True, False, None]), st.booleans(), st.booleans()),
+            st.builds(
+                any_endpoint,
+                addresses,
+                st.sampled_from([True, False, None]),
+                st.booleans(),
+                st.booleans(),
+                st.sampled_from([None, NODE_NAME, "node-b"]),
+                st.sampled_from([{}, {"forZones": [{"name": "a"}]}, {"forNodes": [{"name": NODE_NAME}]}]),
+            ),
             max_size=3,
         ),
         st.just([{"name": "http", "port": 8080}, {"name": "dns", "port": 53, "protocol": "UDP"}]),
         st.sampled_from(["e1", "e2"]),
     ),
     st.builds(
-        node_value,
+        any_node,
         st.sampled_from([NODE_NAME, "node-b"]),
         st.sampled_from(["192.0.2.2", "192.0.2.9"]),
-        st.just("10.2.0.0/16"),
+        st.sampled_from([{}, {"topology.kubernetes.io/zone": "a", "app": "a"}]),
     ),
 )
 cluster_peers = st.one_of(
@@ -160,8 +211,11 @@ values |= st.one_of(
 steps = st.lists(st.tuples(values.map(typed), st.booleans()), max_size=25)
 
 
-def everything(derivation: Derivation) -> tuple[set[Entity], set[str]]:
-    return set(derivation.ledger), {str(problem) for problem in derivation.problems}
+def everything(derivation: Derivation) -> tuple[set[Entity], set[str], list[tuple[str, str]], dict[int, HealthCheck]]:
+    """Entities, problems, who made each, and the health checks."""
+    sources = sorted((repr(entity.key), str(derivation.ledger.source(entity.key))) for entity in derivation.ledger)
+    problems = {str(problem) for problem in derivation.problems}
+    return set(derivation.ledger), problems, sources, derivation.health_checks.take()
 
 
 def apply_all(derivation: Derivation, objects: dict[ObjectRef, KubeObject]) -> None:
