@@ -338,12 +338,15 @@ control claim_way(in bit<64> hashed, in bit<28> now, out bit<32> slot, out bit<6
         }
     }
 
-    action weigh_set() {
+    action find_set() {
         first_slot = first_slot_of(hashed);
         fingerprint = fingerprint_of(hashed);
         best_weight = 0xffffffff;
         slot = first_slot;
         former_tag = 0;
+    }
+
+    action weigh_set() {
         weigh_way(first_slot);
         weigh_way(first_slot | 1);
         weigh_way(first_slot | 2);
@@ -358,6 +361,7 @@ control claim_way(in bit<64> hashed, in bit<28> now, out bit<32> slot, out bit<6
     apply {
         is_full = 0;
         is_taken = 0;
+        find_set();
         weigh_set();
         if (best_weight == 0xffffffff) {
             is_full = 1;

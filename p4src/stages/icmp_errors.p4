@@ -63,7 +63,13 @@ control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
             + (bit<64>)(~meta.flow.dst_addr[63:32]) + (bit<64>)(~meta.flow.dst_addr[31:0])
             + (bit<64>)meta.translated.dst_addr[127:96] + (bit<64>)meta.translated.dst_addr[95:64]
             + (bit<64>)meta.translated.dst_addr[63:32] + (bit<64>)meta.translated.dst_addr[31:0];
+    }
+
+    action fold_words() {
         sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    }
+
+    action keep_destination_alone() {
         outer_addresses = (bit<32>)((sum & 0xffff) + (sum >> 16));
     }
 
@@ -127,6 +133,8 @@ control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
         measure();
         if (meta.error_source != meta.flow.src_addr) {
             keep_source();
+            fold_words();
+            keep_destination_alone();
         }
         if (hdr.quoted_transport.isValid()) {
             rewrite_quoted_transport();

@@ -62,6 +62,9 @@ control masquerade(in headers_t hdr, inout metadata_t meta) {
         fingerprint = fingerprint_of(hashed);
         has_room = 0;
         is_taken = 0;
+    }
+
+    action look_at_set() {
         look_at_way(first_slot);
         look_at_way(first_slot | 1);
         look_at_way(first_slot | 2);
@@ -84,26 +87,34 @@ control masquerade(in headers_t hdr, inout metadata_t meta) {
         } else if (address != meta.translated.dst_addr) {   // the node's own endpoint sees who comes, and answers through here
             prepare_answer();
             draw_port();
+            look_at_set();
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 draw_port();
+                look_at_set();
             }
             if (is_taken == 1 || has_room == 0) {
                 meta.drop_reason = drop_reason_t.MASQUERADE_EXHAUSTED;
