@@ -46,6 +46,16 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """Who has an address: an ARP request for an IPv4 one, a neighbour solicitation for an IPv6 one."""
+
+    port: int
+    mac: str
+    src: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """It leaves on a port, to a MAC, with these addresses. `src` None: the node's own address, and any port of the masquerade's."""
 
@@ -57,7 +67,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The sender is told: by a reset or "port unreachable", or that the packet has come too far. `reason` is the name of the drop."""
+    """The sender is told: by a reset or "port unreachable", or that the packet has come too far; or his question is answered.
+
+    `reason` is the name of the drop that is counted for it, "" if none is.
+    """
 
     reason: str
 
@@ -192,6 +205,16 @@ class Contract:
             # Nobody has answered and no Service had a say: it may be decided anew, so that a new Service gets it.
             return [self._follow(connection, is_reply), *(found.outcome for found in self._new(packet))]
         return [self._follow(connection, is_reply)]
+
+    def asked(self, question: Question) -> Outcome:
+        """What becomes of a question: the pipeline answers for its own addresses, and passes none on."""
+        pod, wiring = self._pod_behind(question.port), self.wiring
+        is_attached = question.port in (wiring.node.port, wiring.router.port)
+        if pod is not None:
+            is_attached = any(wiring.pods.get(info.name) is pod for info in self.world.pods)
+        if not is_attached:
+            return Drop.because("UNKNOWN_PORT")
+        return Answer("") if question.target in wiring.neighbors else Drop.because("NEIGHBOR_UNKNOWN")
 
     def _admission(self, packet: Packet) -> set[str]:
         """Why a packet may not come in at all."""

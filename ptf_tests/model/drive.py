@@ -10,17 +10,25 @@ from dataclasses import replace
 
 from scapy.layers.inet import ICMP as ICMPv4
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6TimeExceeded, IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
+    ICMPv6TimeExceeded,
+    IPv6,
+)
+from scapy.layers.l2 import ARP, Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Packet as Frame
 
 from p4switch.native.trace import PacketTrace
 from ptf_tests.cluster import Cluster
 from ptf_tests.memory import MemoryNode, memory_node
-from ptf_tests.model.contract import ICMP, Answer, Contract, Drop, Outcome, Packet
+from ptf_tests.model.contract import ICMP, Answer, Contract, Drop, Outcome, Packet, Question
 from ptf_tests.model.objects import World
-from ptf_tests.model.scenarios import Apply, Open, Remove, Reply, Scenario, Send, Step
+from ptf_tests.model.scenarios import Apply, Ask, Open, Remove, Reply, Scenario, Send, Step
 from ptf_tests.packets import GATEWAY_MAC, Side, echo, segment
 
 _TRACE_SECONDS = 5.0
@@ -36,7 +44,7 @@ class Disagreement(AssertionError):
         reason: the drop that was counted, "" if there was none.
     """
 
-    def __init__(self, message: str, step: int, packet: Packet, reason: str) -> None:
+    def __init__(self, message: str, step: int, packet: Packet | Question, reason: str) -> None:
         super().__init__(message)
         self.step = step
         self.packet = packet
@@ -79,6 +87,8 @@ class Drive:
         elif isinstance(step, Remove):
             cluster.remove(*step.values)
             self.contract.remove(step.values)
+        elif isinstance(step, Ask):
+            self._ask(step.question, number)
         else:
             packet = self._packet(step)
             if packet is not None:
@@ -117,6 +127,21 @@ class Drive:
                 self.contract.saw(packet, outcome, seen)
                 return
         raise Disagreement(_story(packet, allowed, left, reason), step, packet, reason)
+
+    def _ask(self, question: Question, step: int) -> None:
+        """Put a question, and judge the answer byte by byte."""
+        outcome = self.contract.asked(question)
+        before = self._node.drops()
+        request, reply = build_question(question, self.contract.wiring.gateway_mac)
+        self.packets += 1
+        left = self._node.inject(question.port, bytes(request))
+        reason = self._node.drop_of(before)
+        if isinstance(outcome, Answer):
+            is_right = left == [(question.port, bytes(reply))] and not reason
+        else:
+            is_right = isinstance(outcome, Drop) and not left and reason in outcome.reasons
+        if not is_right:
+            raise Disagreement(_story(question, [outcome], left, reason), step, question, reason)
 
     def _is(
         self, outcome: Outcome, packet: Packet, left: Sequence[tuple[int, bytes]], reason: str
@@ -168,6 +193,19 @@ def build_frame(packet: Packet) -> Frame:
     )
 
 
+def build_question(question: Question, mac: str) -> tuple[Frame, Frame]:
+    """An ARP request or a neighbour solicitation, and the answer that `mac` has the address (RFC 826, RFC 4861)."""
+    if ":" not in question.target:
+        broadcast = Ether(src=question.mac, dst="ff:ff:ff:ff:ff:ff")
+        request = broadcast / ARP(op=1, hwsrc=question.mac, psrc=question.src, pdst=question.target)
+        reply = ARP(op=2, hwsrc=mac, psrc=question.target, hwdst=question.mac, pdst=question.src)
+        return request, Ether(src=mac, dst=question.mac) / reply
+    packet = Ether(src=question.mac, dst="33:33:ff:00:00:01") / IPv6(src=question.src, dst="ff02::1:ff00:1", hlim=255)
+    packet /= ICMPv6ND_NS(tgt=question.target) / ICMPv6NDOptSrcLLAddr(lladdr=question.mac)
+    answer = IPv6(src=question.target, dst=question.src, hlim=255) / ICMPv6ND_NA(tgt=question.target, R=1, S=1, O=1)
+    return packet, Ether(src=mac, dst=question.mac) / answer / ICMPv6NDOptDstLLAddr(lladdr=mac)
+
+
 def is_answer(frame: bytes, packet: Packet) -> bool:
     """Whether a frame tells the sender of a packet that it was refused: from whom he asked, with correct checksums."""
     got = Ether(frame)
@@ -208,7 +246,9 @@ def _source_of(frame: bytes, packet: Packet) -> Side | None:
 # -- what went wrong
 
 
-def _story(packet: Packet, allowed: Sequence[Outcome], left: Sequence[tuple[int, bytes]], reason: str) -> str:
+def _story(
+    packet: Packet | Question, allowed: Sequence[Outcome], left: Sequence[tuple[int, bytes]], reason: str
+) -> str:
     lines = [f"sent    {packet}", "allowed " + "\n        ".join(map(str, allowed)), f"dropped {reason or 'not'}"]
     lines += [f"left    port {port}: {Ether(frame).summary()}\n        {frame.hex()}" for port, frame in left]
     return "\n".join(lines)

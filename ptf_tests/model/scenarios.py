@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ptf_tests.base import GATEWAY, NODE, POD_A, PODS, REMOTE, ROUTER, SERVICE_RANGE, SPARE_PORT
+from ptf_tests.base import GATEWAY, NODE, POD_A, PODS, REMOTE, ROUTER, SERVICE_RANGE, SPARE_PORT, VIP
 from ptf_tests.cluster import (
     NODE_NAME,
     REMOTE_PODS,
@@ -30,6 +30,7 @@ from ptf_tests.model.contract import (
     OPENS,
     PLAIN,
     Packet,
+    Question,
     Wiring,
 )
 from ptf_tests.model.objects import key_of
@@ -77,6 +78,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A question for an address, by ARP or neighbour discovery: a flow of its own."""
+
+    flow: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
     """Objects that are new or changed."""
 
@@ -90,7 +99,7 @@ class Remove:
     values: tuple[Value, ...]
 
 
-Step = Open | Send | Reply | Apply | Remove
+Step = Open | Send | Reply | Ask | Apply | Remove
 
 WIRING = Wiring(
     GATEWAY_MAC, {host.name: host for host in PODS}, NODE, ROUTER, ROUTES, tuple(GATEWAY[family] for family in FAMILIES)
@@ -120,7 +129,7 @@ class Scenario:
 
     def flows(self) -> list[int]:
         """The flows, in the order of their first packets."""
-        return [step.flow for step in self.steps if isinstance(step, Open)]
+        return [step.flow for step in self.steps if isinstance(step, Open | Ask)]
 
     def until(self, step: int) -> Scenario:
         """Without what comes after a step."""
@@ -480,6 +489,10 @@ class _Maker:
         rng = self._rng
         family = rng.choice(FAMILIES)
         client = rng.choice((*PODS, *PODS, NODE, REMOTE, REMOTE, OUTSIDE, *REMOTE_PODS))
+        if self._some(0.04):
+            target = rng.choice((GATEWAY, GATEWAY, VIP))[family] if self._some(0.7) else POD_A.address(family)
+            port = SPARE_PORT if self._some(0.2) else client.port
+            return [Ask(number, Question(port, client.mac, client.address(family), target))]
         protocol = rng.choice(("tcp", "tcp", "tcp", "udp", "udp", "sctp", ICMP))
         dst, wanted = self._destination(family)
         protocol = wanted or protocol
