@@ -337,6 +337,10 @@ class CallLowering(ExpressionLowering):
             if settled or (shared and v.is_place(value) and not _has_dynamic_index(value)):
                 return value
             return self._copy_in(parameter, type_, value, scope)
+        if shared and isinstance(value, v.HeaderPlace) and isinstance(value.reference, ex.NextElement):
+            # A parser that is to fill it extracts it, and finds it as the last one after that.
+            next_one = value.reference
+            return v.HeaderPlace(value.type, next_one, ex.LastElement(span, next_one.stack, next_one.member))
         if shared and value is not None and not _has_dynamic_index(value):
             if parameter.direction is ast.Direction.OUT:
                 self.invalidate(value, span)

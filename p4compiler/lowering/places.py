@@ -153,9 +153,9 @@ class PlaceLowering:
         return next(index for index, (member, _) in enumerate(self.types.members(type_)) if member == name)
 
     def _header_field(self, value: v.HeaderPlace, name: str, span: Span) -> v.Value:
-        self.check_readable(value.reference, span)
+        self.check_readable(value.readable, span)
         index, type_ = self.types.field_offset(value.type, name)
-        return self._field_at(value.reference, index, type_, span)
+        return self._field_at(value.readable, index, type_, span)
 
     def _field_at(self, header: ex.HeaderReference, index: int, type_: model.Type, span: Span) -> v.Value:
         resolved = self.types.resolve(type_)
@@ -204,5 +204,5 @@ class PlaceLowering:
     def validity(self, value: v.HeaderPlace | v.HeaderLiteral, span: Span) -> ex.Expression:
         if isinstance(value, v.HeaderLiteral):
             return ex.BooleanConstant(span, value.fields is not None)
-        self.check_readable(value.reference, span)
-        return ex.Valid(span, value.reference)
+        self.check_readable(value.readable, span)
+        return ex.Valid(span, value.readable)

@@ -45,8 +45,15 @@ class Structure(Value):
 
 @dataclass(slots=True)
 class HeaderPlace(Value):
+    """`extracted`: where it is to be found once it has been extracted, if that is another reference."""
+
     type: model.HeaderType
     reference: ex.HeaderReference
+    extracted: ex.HeaderReference | None = None
+
+    @property
+    def readable(self) -> ex.HeaderReference:
+        return self.extracted or self.reference
 
 
 @dataclass(slots=True)

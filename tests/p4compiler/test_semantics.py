@@ -237,6 +237,30 @@ def test_a_lookahead_of_a_stack(switch: NativeDataplane, tmp_path: Path) -> None
     assert switch.inject(PORT, headers(1, 2, 3, 4, 5, 0x0607)) == [(0, headers(1, 7, 3, 4, 5, 0x0607))]
 
 
+FILLS_THE_NEXT = """
+parser one(packet_in p, out s_t x, out bit<8> n) {
+    state start { p.extract(x); transition select(x.v) { 1: accept; default: read; } }
+    state read { n = x.more; transition accept; }
+}
+parser MyParser(packet_in p, out headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {
+    one() o;
+    state start {
+        p.extract(hdr.h);
+        p.extract(hdr.g);
+        o.apply(p, hdr.s.next, _);
+        o.apply(p, hdr.s.next, hdr.h.b);
+        transition accept;
+    }
+}
+"""
+
+
+def test_the_next_element_is_extracted_by_another_parser(switch: NativeDataplane, tmp_path: Path) -> None:
+    switch.load(compile_source(v1model(parser=FILLS_THE_NEXT), tmp_path).document.serialize().encode())
+    stack = bytes((1, 2, 3, 4))
+    assert switch.inject(PORT, headers(1, 2, 3, 4, 5, 6) + stack) == [(0, headers(1, 4, 3, 4, 5, 6) + stack)]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_case(name: str, switch: NativeDataplane, tmp_path: Path) -> None:
     declarations, ingress, before, after = CASES[name]
