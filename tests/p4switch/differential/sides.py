@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
@@ -121,12 +121,23 @@ class Bmv2:
     def process(self, frames: Sequence[Frame]) -> list[list[Frame]]:
         out = []
         for port, frame in frames:
-            # A stream for each: the switch ends it when all that it has to do is done.
             request = packet_stream.PacketStreamRequest(id=1, device_id=DEVICE_ID, port=port, packet=frame)
-            answers = self._stream(iter([request]), wait_for_ready=True, timeout=20)
-            out.append([(answer.port, answer.packet) for answer in answers])
+            out.append(self._send(request))
             assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
         return out
+
+    def _send(self, request: Any) -> list[Frame]:
+        """What comes of a packet: a stream of its own, which the switch ends when all that it has to do is done."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                answers = self._stream(iter([request]), wait_for_ready=True, timeout=20)
+                return [(answer.port, answer.packet) for answer in answers]
+            except grpc.RpcError as error:  # its first program takes the switch a moment
+                assert isinstance(error, grpc.Call)
+                if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def close(self) -> None:
         self.thrift.close()
