@@ -149,8 +149,8 @@ control find_next_hop(inout metadata_t meta) {
 }
 
 // What does not fit through the port is dropped, and the sender told what would. The pipeline cuts nothing to pieces, so that this goes
-// for IPv4 without DF too. A tunnel takes its own part of the port's MTU. No link is narrower than IPv6 allows (RFC 8200, section 5), and most packets are smaller than that.
-@noWarn("invalid-header")
+// for IPv4 without DF too. A tunnel takes its own part of the port's MTU. No link is narrower than IPv6 allows (RFC 8200, section 5), and
+// most packets are smaller than that.
 control check_length(in headers_t hdr, inout metadata_t meta) {
     bit<16> length = 0;
 
@@ -181,7 +181,7 @@ control check_length(in headers_t hdr, inout metadata_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {
             measure_ipv4();
-        } else {
+        } else if (hdr.ipv6.isValid()) {
             measure_ipv6();
         }
         if (length > MINIMUM_MTU - meta.tunnel.overhead) {
