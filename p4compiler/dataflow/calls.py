@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from p4compiler.dataflow.expressions import Expressions, Validity
+from p4compiler.dataflow.expressions import Expressions, Passed, Validity
 from p4compiler.dataflow.reports import Reports
-from p4compiler.dataflow.shapes import Shapes
+from p4compiler.dataflow.shapes import Shape, Shapes
 from p4compiler.dataflow.state import FlowState
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CallKind, CheckedProgram, ResolvedCall
@@ -32,9 +32,9 @@ class Summaries(Protocol):
         """
 
     def summary(
-        self, block: BlockDeclaration, entry: tuple[Validity | None, ...]
-    ) -> tuple[tuple[Validity | None, ...], bool]:
-        """The validity of each parameter's headers when the block ends, and whether it ends at all but by `exit`."""
+        self, block: BlockDeclaration, entry: tuple[Passed | None, ...]
+    ) -> tuple[tuple[Passed | None, ...], bool]:
+        """What each parameter's headers are when the block ends, and whether it ends at all but by `exit`."""
 
 
 class Calls(Expressions):
@@ -185,9 +185,19 @@ class Calls(Expressions):
 
     # -- functions, parsers, controls
 
+    def _passed(self, argument: ast.Expression, shape: Shape) -> Passed:
+        """What a call gets: who asked for a header's validity before may rely on it inside."""
+        valid, invalid = self.validity(argument, shape)
+        excused = 0
+        if isinstance(argument, ast.PathExpression | ast.Member | ast.Index):
+            place = self.find_target(argument)
+            if place is not None and place.shape is shape:
+                excused = self.passed_at(place)[2]
+        return (valid, invalid, excused)
+
     def _call_block(self, block: BlockDeclaration, bound: Sequence[Bound]) -> None:
         self.program.step()
-        entry: list[Validity | None] = []
+        entry: list[Passed | None] = []
         shapes = []
         for parameter, argument in bound:
             shape = self.shapes.of(self.checked.resolved_type_of[parameter])
@@ -195,13 +205,17 @@ class Calls(Expressions):
             if shape is None or not shape.headers or argument is None or parameter.direction is ast.Direction.OUT:
                 entry.append(None)
             else:
-                entry.append(self.validity(argument, shape))
+                entry.append(self._passed(argument, shape))
         results, ends = self.program.summary(block, tuple(entry))
-        for (parameter, argument), shape, validity in zip(bound, shapes, results, strict=True):
+        for (parameter, argument), shape, passed in zip(bound, shapes, results, strict=True):
             if argument is None or parameter.direction not in _OUTPUTS:
                 continue
             same = shape is self.shapes.of(self.checked.type_of[argument])  # not where it is generic
-            self.write(argument, validity if same else None)
+            self.write(argument, passed[:2] if same and passed is not None else None)
+            if same and passed is not None:
+                place = self.find_target(argument)
+                if place is not None and len(place.bases) == 1:
+                    self.state.excused |= place.mask(passed[2])
         if not ends:
             self.exits.join(self.state)
             self.state = FlowState(dead=True)

@@ -14,6 +14,8 @@ from p4compiler.types.checked import CheckedProgram
 
 Validity = tuple[int, int]
 """Of a value's headers, as slots of its shape: those that may be valid, those that may be invalid."""
+Passed = tuple[int, int, int]
+"""What goes into and comes out of a call: a validity, and the headers that are excused."""
 MAX_BLOCK_SLOTS = 1 << 15
 """Variables beyond this are not followed."""
 
@@ -265,6 +267,13 @@ class Expressions:
         place = self.find(target)
         self._writing = False
         return place
+
+    def passed_at(self, place: Place) -> Passed:
+        """The headers at a place as a call gets them or gives them back."""
+        excused = -1
+        for base in place.bases:
+            excused &= self.state.excused >> base
+        return (*self.validity_at(place), excused & place.shape.headers)
 
     def write(self, target: ast.Expression, validity: Validity | None) -> None:
         """The target gets a value with headers of that validity; None: all are valid."""

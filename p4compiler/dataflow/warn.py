@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from p4compiler.dataflow.calls import BlockDeclaration
-from p4compiler.dataflow.expressions import Validity
+from p4compiler.dataflow.expressions import Passed
 from p4compiler.dataflow.reports import KINDS, Reports
 from p4compiler.dataflow.shapes import Shapes
 from p4compiler.dataflow.statements import Statements
@@ -70,7 +70,7 @@ class _Program:
         self.shapes = Shapes(self._fields)
         self.reports = Reports(diagnostics)
         self._steps = STEPS_FOR_ANY + STEPS_PER_EXPRESSION * len(checked.type_of)
-        self._summaries: dict[tuple[object, ...], tuple[tuple[Validity | None, ...], bool]] = {}
+        self._summaries: dict[tuple[object, ...], tuple[tuple[Passed | None, ...], bool]] = {}
 
     def _fields(self, type_: model.StructLikeType) -> tuple[model.FieldType, ...]:
         known = self.checked.fields_of.get(type_)
@@ -88,8 +88,8 @@ class _Program:
             raise TooLongError
 
     def summary(
-        self, block: BlockDeclaration, entry: tuple[Validity | None, ...]
-    ) -> tuple[tuple[Validity | None, ...], bool]:
+        self, block: BlockDeclaration, entry: tuple[Passed | None, ...]
+    ) -> tuple[tuple[Passed | None, ...], bool]:
         key = (block, entry, self.reports.quiet > 0)
         known = self._summaries.get(key)
         if known is None:
@@ -97,14 +97,15 @@ class _Program:
         return known
 
     def _follow(
-        self, block: BlockDeclaration, entry: tuple[Validity | None, ...]
-    ) -> tuple[tuple[Validity | None, ...], bool]:
+        self, block: BlockDeclaration, entry: tuple[Passed | None, ...]
+    ) -> tuple[tuple[Passed | None, ...], bool]:
         flow = Statements(self)
         parameters = block.prototype.parameters if isinstance(block, ast.Function) else block.parameters
-        for parameter, validity in zip(parameters, entry, strict=True):
+        for parameter, passed in zip(parameters, entry, strict=True):
             place = flow.begin(parameter, parameter.direction is not ast.Direction.OUT)
-            if place is not None and validity is not None:
-                flow.set_headers(place, validity)
+            if place is not None and passed is not None:
+                flow.set_headers(place, passed[:2])
+                flow.state.excused |= place.mask(passed[2])
         if not isinstance(block, ast.Function):
             for parameter in block.constructor_parameters:
                 flow.begin(parameter, is_set=True)
@@ -121,7 +122,7 @@ class _Program:
         ends = not flow.state.dead
         flow.state = ended if flow.state.dead else flow.state
         places = [flow.place_of(parameter) for parameter in parameters]
-        return (tuple(None if place is None else flow.validity_at(place) for place in places), ends)
+        return (tuple(None if place is None else flow.passed_at(place) for place in places), ends)
 
     def _follow_methods(self, declarations: Iterable[ast.Declaration]) -> None:
         """The methods that instances of externs get from the program are called by nobody that can be seen."""

@@ -94,7 +94,6 @@ control check_source(in headers_t hdr, inout metadata_t meta, in standard_metada
 }
 
 // After the source has been checked: it is told.
-@noWarn("invalid-header")
 control check_ttl(in headers_t hdr, inout metadata_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {

@@ -20,7 +20,6 @@ const bit<8>  FRAGMENT_RECORD_SHIFT = 2;
 const bit<32> FRAGMENT_SHARED_PORT  = 511;      // what is no pod's
 
 // Of a first fragment, where it will be kept; of a later one, the ports and thereby the connection.
-@noWarn("invalid-header")
 control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
     bit<28> now = 0;
     bit<32> owner = 0;

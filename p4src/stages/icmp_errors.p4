@@ -37,7 +37,6 @@ control check_follower(inout metadata_t meta) {
 
 // Outside, the destination becomes the one that the sender of the quoted packet has for himself, and the source the one that he
 // knows the other end by; a router on the way stays who it is. Inside, the packet becomes the one that he sent.
-@noWarn("invalid-header")
 control rewrite_error(inout headers_t hdr, inout metadata_t meta) {
     bit<64> sum = 0;
     bit<32> port_change = 0;        // what the translation of the ports adds to a checksum, in ones' complement

@@ -42,7 +42,6 @@ control measure_translation(inout metadata_t meta) {
 }
 
 // The checksums follow by difference (RFC 1624): the payload, which may be long or cut short, is never looked at.
-@noWarn("invalid-header")
 control rewrite_packet(inout headers_t hdr, inout metadata_t meta) {
     rewrite_sctp() sctp;
     bit<32> ipv4_sum = 0;

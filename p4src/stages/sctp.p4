@@ -9,7 +9,6 @@
 
 const bit<32> CRC32C_POLYNOMIAL = 0x82f63b78;
 
-@noWarn("invalid-header")
 control rewrite_sctp(inout headers_t hdr, inout metadata_t meta) {
     bit<32> changed = 0;
     bit<32> factor = 0;

@@ -8,7 +8,7 @@ from typing import Protocol
 from p4compiler.backends.p4info import messages as m
 from p4compiler.backends.p4info.annotations import documentation, unstructured_and_structured
 from p4compiler.backends.p4info.entries import generate_entries
-from p4compiler.backends.p4info.restrictions import check_action, check_value_set
+from p4compiler.backends.p4info.restrictions import check_action, check_key, check_value_set
 from p4compiler.backends.p4info.symbols import Prefix, Symbols
 from p4compiler.backends.p4info.types import TypeInfoBuilder, type_name, value_bytes
 from p4compiler.diagnostics import Diagnostics, Kind
@@ -294,6 +294,7 @@ class _Generator:
         for key, number in zip(table.keys, field_ids(table.keys, self._diagnostics), strict=True):
             if key.match_kind is ob.MatchKind.SELECTOR:
                 continue
+            check_key(key, table, self._diagnostics)
             plain, structured = unstructured_and_structured(key.annotations)
             self._types.spec(key.data_type)
             result.append(

@@ -30,3 +30,10 @@ def check_action(action: ob.Action, diagnostics: Diagnostics) -> None:
         if isinstance(parameter.data_type, dt.ErrorData):
             message = f"P4Runtime has no errors as parameters: '{parameter.name}' of action '{action.name}'"
             diagnostics.error(Kind.TYPE_ERROR, message, parameter.value.span)
+
+
+def check_key(key: ob.Key, table: ob.Table, diagnostics: Diagnostics) -> None:
+    """A key's value has a width; an enum without representation has none."""
+    if isinstance(key.data_type, dt.EnumData):
+        message = f"the members of enum '{key.data_type.name}' have no numbers for key '{key.name}' of '{table.name}'"
+        diagnostics.error(Kind.UNSUPPORTED, message, key.span)

@@ -190,6 +190,15 @@ def test_parameters_that_p4runtime_cannot_describe(type_: str, kind: str | None,
     _asks_for_p4info(v1model(inside), kind, tmp_path)
 
 
+@pytest.mark.parametrize(("type_", "kind"), [("bit<8>", None), ("kind_t", "unsupported")])
+def test_keys_that_p4runtime_cannot_describe(type_: str, kind: str | None, tmp_path: Path) -> None:
+    inside = (
+        f"{type_} k; action a() {{ }} table t {{ key = {{ k : exact; }} actions = {{ a; }} }}"
+        f" apply {{ k = {'kind_t.one' if kind else '1'}; t.apply(); }}"
+    )
+    _asks_for_p4info(v1model(inside, "enum kind_t { one, two }"), kind, tmp_path)
+
+
 def _asks_for_p4info(source: str, kind: str | None, tmp_path: Path) -> None:
     """Compile with P4Info, where an error of that kind is expected (None: no error), and without, where it is none."""
     program, out = tmp_path / "program.p4", tmp_path / "out"

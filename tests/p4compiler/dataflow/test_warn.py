@@ -219,6 +219,17 @@ def test_what_is_applied_is_followed_with_what_it_gets() -> None:
     )
 
 
+def test_who_asked_before_a_call_is_relied_on_in_it() -> None:
+    sub = "control sub(inout hdrs_t h) { apply { h.g.c = h.h.a; h.h.setInvalid(); } }"
+    expect(
+        control(
+            "sub() s; apply { if (m.f) { hdr.h.setInvalid(); } if (hdr.h.isValid() || hdr.g.isValid()) { s.apply(hdr); "
+            "m.m = §hdr.h.a; m.m = hdr.g.c; } }"
+        ).replace(PARSER, sub + PARSER),
+        "invalid-header",
+    )
+
+
 def test_a_function_s_header_comes_back() -> None:
     function = "void f(inout h_t h) { h.setInvalid(); }"
     expect(
