@@ -147,6 +147,7 @@ control find_connection(in headers_t hdr, inout metadata_t meta, in standard_met
         connection_tags.write(meta.connection.peer_slot, 0);
         meta.translated = meta.flow;
         meta.connection.is_hit = 0;
+        meta.connection.is_reply = 0;       // whoever sends it is the one that opens now, to policy as well
         meta.connection.is_translated = 0;
     }
 

@@ -815,6 +815,14 @@ _POLICIES = (
         "network_policies.LiveConnectionOutlivesAPolicy",
     ),
     _of(
+        ("replies", "both ends"),
+        f"{_STAGES}/connections.p4",
+        "who had answered opens with the other side's policies",
+        "        meta.connection.is_reply = 0;       // whoever",
+        "        // whoever",
+        "network_policies.AnswererOfAnEndedConnectionOpensNothing",
+    ),
+    _of(
         "policy change",
         f"{_STAGES}/revalidation.p4",
         "live connections are judged though nobody has asked for it",

@@ -443,6 +443,23 @@ class RevalidationEndsConnections(NetworkPolicyTest):
                 self.drop(POD_B.port, answer, EGRESS, "as a new one of b's")
 
 
+class AnswererOfAnEndedConnectionOpensNothing(NetworkPolicyTest):
+    """When a connection has ended, an opening of the side that had answered is a new connection of that side, and judged as one."""
+
+    def runTest(self) -> None:
+        self.allow({"pod": "b"}, policyTypes=["Ingress", "Egress"], ingress=[{}])
+        for protocol in ("tcp", "sctp"):
+            for family in FAMILIES:
+                src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
+                for is_answer, flags in ((False, "S"), (True, "SA"), (False, "A"), (False, "FA"), (True, "FA")):
+                    host, other = (POD_B, POD_A) if is_answer else (POD_A, POD_B)
+                    ends = (dst, src) if is_answer else (src, dst)
+                    packet = self.sent_by(host, *ends, protocol, flags=flags)
+                    wanted = self.delivered_to(other, *ends, protocol, flags=flags)
+                    self.pass_through(host.port, packet, other.port, wanted, flags)
+                self.drop(POD_B.port, self.sent_by(POD_B, dst, src, protocol), EGRESS)
+
+
 class SelfAndOwnNodeAreNeverBlocked(NetworkPolicyTest):
     """A pod is not blocked from itself, through a Service, nor from its own node, in either direction."""
 
