@@ -442,8 +442,9 @@ def test_a_stream_cut_in_the_middle_of_a_sync_is_gone_on_from() -> None:
     async def test() -> None:
         async with switch() as server:
             server.cut_after = 4
-            async with controller(server, make_store(SHOP), patience=0.3) as reconciler:
-                assert not reconciler.synced.is_set() and len(server.batches) == 4
+            async with controller(server, make_store(SHOP), patience=0.0) as reconciler:
+                await until(lambda: len(server.batches) == 4)
+                assert not reconciler.synced.is_set()
                 server.cut_after = None
                 await settled(server, reconciler)
 
