@@ -89,7 +89,8 @@ class HttpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _REQUEST_SECONDS)
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
             words = lines[0].split(" ")
             if len(words) < 2 or words[0] not in self._methods:
@@ -112,7 +113,8 @@ class HttpServer:
         length = int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 12 else 0
         if length > _MAX_BODY:
             return Response(413, b"too large\n")
-        body = await asyncio.wait_for(reader.readexactly(length), _REQUEST_SECONDS) if length else b""
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            body = await reader.readexactly(length)
         return await self._handler(Request(words[0], parts.path, query, body))
 
     async def _send(self, writer: asyncio.StreamWriter, response: Response, head_only: bool) -> None:

@@ -43,6 +43,9 @@ _BEAT_SECONDS = 10.0
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 """Seconds until what the switch refused is tried again."""
 
+_CANCEL_AGAIN_SECONDS = 1.0
+"""A cancellation that has not ended its task by then was lost: a library's `wait_for` does that in Python 3.11."""
+
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it, of how much."""
@@ -154,8 +157,7 @@ class Reconciler:
             serving = asyncio.create_task(self._connect(once))
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
-                serving.cancel()
-                await asyncio.gather(serving, return_exceptions=True)
+                await _end(serving)
                 return
             self.synced.clear()
             self._set_primary(False)
@@ -366,3 +368,10 @@ class Reconciler:
         for problem in sorted(self._reported - now):
             log.info("no longer wrong: %s", problem)
         self._reported = now
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel until it has ended."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_SECONDS)

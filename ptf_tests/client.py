@@ -105,7 +105,13 @@ class Client:
         self._election_id = p4r.Uint128(high=0, low=int(time.time() * 1000))
         self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
         self._arbitrated = threading.Event()
-        options = [("grpc.max_send_message_length", _MAX_MESSAGE), ("grpc.max_receive_message_length", _MAX_MESSAGE)]
+        limits = (
+            "max_send_message_length",
+            "max_receive_message_length",
+            "max_metadata_size",
+            "absolute_max_metadata_size",
+        )
+        options = [(f"grpc.{name}", _MAX_MESSAGE) for name in limits]
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
 

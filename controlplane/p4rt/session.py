@@ -72,7 +72,8 @@ class Session(Connection):
         self._reader = asyncio.create_task(self._read_stream(stream), name="p4runtime-stream")
         await self._ask()
         try:
-            await asyncio.wait_for(self._answered.wait(), connection.CONNECT_SECONDS)
+            async with asyncio.timeout(connection.CONNECT_SECONDS):
+                await self._answered.wait()
         except TimeoutError:
             raise SessionError(f"the switch at {self._target.address} does not answer the arbitration") from None
         if self.lost is not None:
@@ -171,7 +172,8 @@ class Session(Connection):
     async def wait(self, timeout: float | None = None) -> None:
         """Wait for `changed`, at most `timeout` seconds, and clear it."""
         try:
-            await asyncio.wait_for(self.changed.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.changed.wait()
         except TimeoutError:
             return
         self.changed.clear()

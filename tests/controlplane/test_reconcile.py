@@ -21,7 +21,7 @@ from controlplane.kube.store import Store
 from controlplane.metrics import Metrics
 from controlplane.p4rt.allocate import Slot
 from controlplane.p4rt.codec import Codec, WireEntity
-from controlplane.p4rt.session import SessionError, Target
+from controlplane.p4rt.session import Session, SessionError, Target
 from controlplane.pipeline import Pipeline
 from controlplane.reconcile import Reconciler
 from p4base.messages import p4r, rpc_code
@@ -447,6 +447,30 @@ def test_a_stream_cut_in_the_middle_of_a_sync_is_gone_on_from() -> None:
                 assert not reconciler.synced.is_set()
                 server.cut_after = None
                 await settled(server, reconciler)
+
+    run(test())
+
+
+def test_it_ends_also_when_a_cancellation_gets_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile_module, "_CANCEL_AGAIN_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with switch() as server:
+            reconciler = make_reconciler(server, make_store(SHOP))
+            serve = reconciler._serve
+
+            async def deaf_once(session: Session, once: bool) -> None:
+                try:
+                    await serve(session, once)
+                except asyncio.CancelledError:
+                    await serve(session, once)
+
+            monkeypatch.setattr(reconciler, "_serve", deaf_once)
+            stop = asyncio.Event()
+            task = asyncio.create_task(reconciler.run(stop))
+            await asyncio.wait_for(reconciler.synced.wait(), 5)
+            stop.set()
+            await asyncio.wait_for(task, 5)
 
     run(test())
 
