@@ -123,6 +123,8 @@ def _local(
     entities: list[Entity] = []
     for address in addresses:
         entities += identity_entries(host_prefix(address), IDENTITY_LOCAL_NODE)
+        if attachments.uplinks:  # nobody out there is this node, also not within a connection that there is
+            entities.append(entry("uplink_source_table", (Exact("src_addr", address),), "refuse_source"))
         if port is not None:
             entities += _routes(host_prefix(address), [NextHop(port.port, attachments.gateway_mac, port.mac)], settings)
     return entities

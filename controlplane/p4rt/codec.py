@@ -114,6 +114,7 @@ class _Table:
     def __init__(self, table: p4i.Table, index: P4InfoIndex) -> None:
         self.id = table.preamble.id
         self.name = table.preamble.alias
+        self.is_constant = table.is_const_table
         self.fields = {item.name: _Field(item.id, item.name, item.bitwidth) for item in table.match_fields}
         self.by_id = {field.id: field for field in self.fields.values()}
         self.actions = {ref.id for ref in table.action_refs}
@@ -408,13 +409,17 @@ class Codec:
     def canonical(self, message: p4r.Entity) -> WireEntity | None:
         """A message read from the switch, in the form that `encode` gives; None for what is not the controller's.
 
-        Not the controller's are default entries, constant ones and those of kinds that it does not write.
+        Not the controller's are default entries, constant ones and those of kinds that it does not write. Constant is what says so,
+        and what is in a constant table: PI lists the program's own entries like any other.
         """
         clean = p4r.Entity()
         kind = message.WhichOneof("entity")
         if kind == "table_entry":
             source = message.table_entry
             if source.is_default_action or source.is_const:
+                return None
+            table = self._table(source.table_id)
+            if table.is_constant:
                 return None
             entry = clean.table_entry
             entry.table_id = source.table_id
@@ -423,7 +428,6 @@ class Codec:
                 entry.metadata = source.metadata
             if source.idle_timeout_ns:
                 entry.idle_timeout_ns = source.idle_timeout_ns
-            table = self._table(source.table_id)
             for match in sorted(source.match, key=lambda item: item.field_id):
                 _copy_match(entry, match, table.by_id.get(match.field_id))
             key = entry_key(entry)

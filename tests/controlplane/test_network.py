@@ -84,6 +84,17 @@ def test_an_mtu_below_what_ipv6_needs_is_refused_with_the_pod() -> None:
     assert not entries_of(derivation.ledger, "source_pod_table")
 
 
+def test_nobody_comes_over_a_wire_in_the_name_of_this_node_or_its_pods() -> None:
+    derivation = derive(
+        [node_value(NODE_NAME, "192.0.2.1"), node_value("other", "192.0.2.2"), pod_value("web", "10.1.0.1")]
+    )
+    assert not entries_of(derivation.ledger, "uplink_source_table"), "without a wire"
+    attach(derivation, PORTS.replace("filed", "web"))
+    keys = [entry.match[0] for entry in entries_of(derivation.ledger, "uplink_source_table")]
+    refused = {key.value for key in keys if isinstance(key, Exact)}
+    assert refused == {parse_address("192.0.2.1"), parse_address("10.1.0.1")}
+
+
 def test_errors_come_from_the_primary_address_of_each_family() -> None:
     derivation = derive([node_value(NODE_NAME, "192.0.2.1", "10.1.0.0/16")])
     address = parse_address("192.0.2.1")

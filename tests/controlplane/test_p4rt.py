@@ -112,6 +112,15 @@ def test_what_a_server_may_add_is_taken_away() -> None:
     assert codec().canonical(message) is None
 
 
+def test_what_is_in_a_constant_table_is_the_programs_own() -> None:
+    """Also where the server does not say so of the single entry, as PI does not."""
+    wanted = codec().encode(entry("port_table", (Exact("ingress_port", 1),), "set_pod_port", Param("mac", 0)))
+    p4info = make_p4info()
+    next(table for table in p4info.tables if table.preamble.alias == "port_table").is_const_table = True
+    assert Codec(P4InfoIndex(p4info), Allocator()).canonical(wanted.message) is None
+    assert codec().canonical(wanted.message) == wanted
+
+
 def test_what_matches_everything_is_left_out() -> None:
     """Be it written so here, or read so from a switch (specification, "Match Format")."""
     everything = entry("egress_policy_table", (Exact("policy_id", 1),), "allow_egress", priority=3)
