@@ -95,6 +95,7 @@ class ApiServerSource:
         self._context = context
         self._api: client.ApiClient | None = None
         self._renewed = -_RELOAD_SECONDS
+        self._renewing = asyncio.Lock()
         self._certificates: tuple[bytes | None, ...] = ()
         self._listed: set[str] = set()
         self._absent: set[str] = set()
@@ -149,10 +150,15 @@ class ApiServerSource:
 
         Certificates belong to the connections, so with others all are made anew; the watches are resumed on the new ones.
         """
-        now = time.monotonic()
-        if now - self._renewed < _RELOAD_SECONDS:
-            return
-        self._renewed = now
+        async with self._renewing:  # one at a time: what was read first must not come last
+            if time.monotonic() - self._renewed < _RELOAD_SECONDS:
+                return
+            try:
+                await self._read_credentials(api)
+            finally:
+                self._renewed = time.monotonic()
+
+    async def _read_credentials(self, api: client.ApiClient) -> None:
         try:
             fresh = await self._load_configuration()
         except ClusterAccessError as error:
@@ -351,17 +357,22 @@ class ApiServerSource:
         extra: dict[str, Any] = {}
         if api.rest_client.server_hostname:
             extra["server_hostname"] = api.rest_client.server_hostname
-        return await session.request(
-            method,
-            f"{api.configuration.host}{path}",
-            params=list(query),
-            headers=headers,
-            data=body,
-            timeout=timeout,
-            proxy=api.rest_client.proxy,
-            proxy_headers=api.rest_client.proxy_headers,
-            **extra,
-        )
+        try:
+            return await session.request(
+                method,
+                f"{api.configuration.host}{path}",
+                params=list(query),
+                headers=headers,
+                data=body,
+                timeout=timeout,
+                proxy=api.rest_client.proxy,
+                proxy_headers=api.rest_client.proxy_headers,
+                **extra,
+            )
+        except (AssertionError, RuntimeError):  # aiohttp's words for a session that is closed under a request
+            if not session.closed:
+                raise
+            raise _RequestError("the connection was given up for one with new credentials") from None
 
     # -- writing Events, the only thing that is ever written
 
