@@ -15,7 +15,12 @@ from controlplane.desired.symbols import Family
 from controlplane.kube.objects import Node, ObjectRef
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
-_HOST_ADDRESSES = ("InternalIP", "ExternalIP")
+HOST_ADDRESSES = ("InternalIP", "ExternalIP")
+
+
+def pod_cidrs(node: Node) -> tuple[str, ...]:
+    """The ranges of a node's pods, as its spec has them: both families', or the one of older clusters."""
+    return node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
 
 
 class LocalNode(msgspec.Struct, frozen=True):
@@ -44,7 +49,7 @@ def _derive(view: View, key: None) -> LocalNode:
     zone = ""
     if isinstance(node, Node):
         zone = (node.metadata.labels or {}).get(ZONE_LABEL, "")
-        for kind in _HOST_ADDRESSES:
+        for kind in HOST_ADDRESSES:
             for item in node.status.addresses or ():
                 if item.type == kind:
                     try:
@@ -96,7 +101,7 @@ def _derive_pod_ranges(view: View, ref: ObjectRef) -> Output:
     settings = view.read(SETTINGS, None)
     if not isinstance(node, Node) or settings.detect_local_mode == "ClusterCIDR":
         return Output(ref)
-    ranges = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
+    ranges = pod_cidrs(node)
     if settings.detect_local_mode == "NodeCIDR":
         if ref.name != settings.node_name:
             return Output(ref)

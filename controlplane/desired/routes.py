@@ -36,12 +36,9 @@ from controlplane.desired.entities import (
 )
 from controlplane.desired.identities import identity_entries
 from controlplane.desired.inputs import ATTACHMENTS, ATTACHMENTS_FILE, OBJECT, SETTINGS, Output, Problem, Settings
-from controlplane.desired.node import LOCAL_NODE, LocalNode
+from controlplane.desired.node import HOST_ADDRESSES, LOCAL_NODE, LocalNode, pod_cidrs
 from controlplane.desired.symbols import IDENTITY_LOCAL_NODE, Family, NextHop, NextHopsId
 from controlplane.kube.objects import Node, ObjectRef
-
-_HOST_ADDRESSES = ("InternalIP", "ExternalIP")
-
 
 SELECTOR = "next_hop_selector"
 
@@ -116,7 +113,7 @@ def _derive_node(view: View, ref: ObjectRef) -> Output:
 def _local(
     node: Node, ref: ObjectRef, attachments: Attachments, settings: Settings, problems: list[Problem]
 ) -> list[Entity]:
-    addresses = dict.fromkeys(_addresses(node, ref, problems, _HOST_ADDRESSES))
+    addresses = dict.fromkeys(_addresses(node, ref, problems, HOST_ADDRESSES))
     port = attachments.node
     if port is not None:
         addresses |= dict.fromkeys(port.addresses)
@@ -132,7 +129,7 @@ def _local(
 
 def _pod_ranges(node: Node, ref: ObjectRef, problems: list[Problem]) -> list[Prefix]:
     ranges = []
-    for text in node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ()):
+    for text in pod_cidrs(node):
         try:
             ranges.append(parse_prefix(text))
         except AddressError as error:
