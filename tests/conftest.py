@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests start programs while other tests' channels live; gRPC's own handling of a fork has ended such a child by SIGABRT.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("kulvert", deadline=None, suppress_health_check=[HealthCheck.too_slow])
