@@ -121,6 +121,9 @@ def serve(
             tools.open_ports()
             # Packets are forwarded from here on; gRPC and what it serves take as long again to be imported.
             server = _p4runtime(options, dataplane) if options.grpc else None
+            if options.packet_address is not None:
+                _import_service()
+                tools.start_packets()
             tools.start()
             observe_write = tools.start_metrics()
             if server is not None:
@@ -186,6 +189,8 @@ def _announce(options: SwitchOptions, grpc_port: int | None, tools: Tools) -> No
         served.append(f"{'P4Runtime over TLS' if options.tls else 'P4Runtime'} on {host}:{grpc_port}")
     if tools.thrift_port is not None:
         served.append(f"Thrift on {THRIFT_HOST}:{tools.thrift_port}")
+    if tools.packet_port is not None:
+        served.append(f"packets on {(options.packet_address or '').rpartition(':')[0]}:{tools.packet_port}")
     if tools.metrics_port is not None:
         metrics_host = (options.metrics_address or "").rpartition(":")[0]
         served.append(f"metrics on {metrics_host}:{tools.metrics_port}")

@@ -58,7 +58,6 @@ _IGNORED_VALUES = (
     "--notifications-addr",
     "--debugger-addr",
     "--max-port-count",
-    "--dp-grpc-server-addr",
     "--max-mc-groups",
     "--max-l1-entries",
     "--max-l2-entries",
@@ -111,6 +110,7 @@ class SwitchOptions(msgspec.Struct, frozen=True):
         dump_bytes: so many bytes of each packet go to the log.
         restore_state: what `serialize_state` wrote, to be written into the program at the start.
         trace: "text" or "json": what happens to each packet is told, to trace_file or standard output; None: it is not.
+        packet_address: where packets of all ports are given and taken over gRPC, instead of on interfaces; or None.
         metrics_address: where Prometheus metrics are served, or None.
         grpc: P4Runtime is served; simple_switch does not.
         warnings: one line each, for the user.
@@ -140,6 +140,7 @@ class SwitchOptions(msgspec.Struct, frozen=True):
     restore_state: Path | None = None
     trace: str | None = None
     trace_file: Path | None = None
+    packet_address: str | None = None
     metrics_address: str | None = None
     grpc: bool = True
     warnings: tuple[str, ...] = ()
@@ -257,6 +258,12 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"where P4Runtime listens (default {DEFAULT_ADDRESS}; BMv2's is 0.0.0.0:9559)",
     )
     target.add_argument(
+        "--dp-grpc-server-addr",
+        type=_address,
+        metavar="HOST:PORT",
+        help="packets come and go over gRPC there (p4.bm.DataplaneInterface), on all ports, not on interfaces",
+    )
+    target.add_argument(
         "--cpu-port",
         type=_number("a port", 1, MAX_PORT),
         metavar="N",
@@ -327,6 +334,12 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         warnings.append(f"{given.program} is ignored, as --no-p4 is given")
     elif not given.no_p4 and given.program is None:
         raise UsageError("no program: give a BMv2 JSON file, or --no-p4 to start without one")
+    if given.dp_grpc_server_addr is not None and given.use_files is not None:
+        raise UsageError("--dp-grpc-server-addr and --use-files exclude one another")
+    if given.dp_grpc_server_addr is not None and given.interface:
+        warnings.append(
+            "the interfaces are not opened, as --dp-grpc-server-addr is given: packets come and go over gRPC"
+        )
     if given.log_console and given.log_file:
         raise UsageError("--log-console and --log-file exclude one another")
     if given.restore_state is not None and (given.no_p4 or given.program is None):
@@ -358,6 +371,7 @@ def parse_args(argv: Sequence[str], *, simple: bool = False) -> SwitchOptions:
         restore_state=given.restore_state,
         trace=given.trace or ("text" if given.trace_file is not None else None),
         trace_file=given.trace_file,
+        packet_address=given.dp_grpc_server_addr,
         metrics_address=given.metrics_address,
         grpc=not simple,
         warnings=tuple(warnings),

@@ -13,6 +13,7 @@ from p4switch.dataplane import Dataplane, DataplaneError
 from p4switch.options import SwitchOptions
 
 if TYPE_CHECKING:
+    from p4switch.endpoints.gate import Gate
     from p4switch.native import NativeDataplane
     from p4switch.native.trace import PacketTrace
     from p4switch.thrift.state import SwitchState
@@ -39,6 +40,8 @@ class Tools:
         self._stack = stack
         self.thrift_port: int | None = None
         self.metrics_port: int | None = None
+        self.packet_port: int | None = None
+        self._gate: Gate | None = None
         if options.trace is not None:  # before a program is loaded, as it is compiled for that
             self._start_trace(options.trace)
 
@@ -53,11 +56,28 @@ class Tools:
     def open_ports(self) -> None:
         if self._options.pcap_directory is not None or self._options.dump_bytes:
             self._start_capture()
+        if self._options.packet_address is not None:
+            self._gate = self._native("--dp-grpc-server-addr").endpoints.open_gate()
         if self._options.files_wait_s is not None:
             self._open_files(self._options.files_wait_s)
             return
         for port in self._options.ports:
             self._dataplane.add_port(port.port, port.interface)
+
+    def start_packets(self) -> None:
+        """Serve packets over gRPC, if asked for."""
+        if self._gate is None or self._options.packet_address is None:
+            return
+        from p4switch.service.packet_stream import PacketStreamServer
+        from p4switch.service.server import BindError
+
+        try:
+            server = PacketStreamServer(self._gate, self._options.device_id, self._options.packet_address)
+        except BindError as error:
+            raise StartError(str(error)) from None
+        self._stack.callback(server.stop)
+        server.start()
+        self.packet_port = server.port
 
     def _open_files(self, wait_s: float) -> None:
         from p4switch.endpoints.pcap import FileReader, open_file_port

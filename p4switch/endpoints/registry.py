@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from p4switch.dataplane import DataplaneError, PortStats, Status
+from p4switch.endpoints.gate import Gate, GateSwitch
 from p4switch.endpoints.sockets import SCHEMES, SocketLoop, open_endpoint
 
 log = logging.getLogger("p4switch.ports")
 
 
-class Switch(Protocol):
+class Switch(GateSwitch, Protocol):
     """What endpoints need of a data plane."""
 
     def attach(self, port: int) -> None: ...
     def detach(self, port: int) -> None: ...
-    def receive(self, port: int, frame: bytes) -> None: ...
 
 
 class Endpoint(Protocol):
@@ -66,6 +66,13 @@ class Endpoints:
         self._lock = threading.Lock()
         self._ports: dict[int, _Port] = {}
         self._loop: SocketLoop | None = None
+        self.gate: Gate | None = None
+
+    def open_gate(self) -> Gate:
+        """Make every number a port behind one gate; interfaces and sockets are no ports then."""
+        with self._lock:
+            self.gate = Gate(self._switch)
+        return self.gate
 
     def add(self, number: int, interface: str) -> None:
         """Open a socket as port `number`.
@@ -106,6 +113,8 @@ class Endpoints:
         return True
 
     def stats(self) -> Sequence[PortStats]:
+        if self.gate is not None:
+            return self.gate.stats()
         with self._lock:
             return [port.stats() for port in self._ports.values()]
 
@@ -117,8 +126,11 @@ class Endpoints:
             port.received_bytes += len(frame)
             self._switch.receive(number, frame)
 
-    def send(self, number: int, frame: bytes) -> None:
-        """A frame leaves by port `number`."""
+    def send(self, number: int, frame: bytes, packet_id: int = 0) -> None:
+        """A frame leaves by port `number`; it comes of the packet that was received with `packet_id`."""
+        if self.gate is not None:
+            self.gate.send(number, frame, packet_id)
+            return
         port = self._ports.get(number)
         if port is None:
             return
@@ -129,6 +141,8 @@ class Endpoints:
             port.unsent += 1
 
     def close(self) -> None:
+        if self.gate is not None:
+            self.gate.close()
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:

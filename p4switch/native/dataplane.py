@@ -194,6 +194,9 @@ class NativeDataplane(Outside):
 
     def add_port(self, port: int, interface: str) -> None:
         """Attach a network interface, or what `p4switch.endpoints` names: "unix:PATH", "udp:HOST:PORT", "tcp:HOST:PORT"."""
+        if self._endpoints.gate is not None:
+            self._endpoints.gate.name(port, interface)
+            return
         if is_endpoint(interface):
             self._endpoints.add(port, interface)
             return
@@ -212,7 +215,7 @@ class NativeDataplane(Outside):
         self._raise(code, "port", str(port), f"number or interface {interface!r}")
 
     def remove_port(self, port: int) -> None:
-        if self._endpoints.remove(port):
+        if self._endpoints.gate is not None or self._endpoints.remove(port):
             return
         with self._lock:
             self._check_open()
@@ -241,6 +244,9 @@ class NativeDataplane(Outside):
                     )
                 )
         return sorted([*result, *self._endpoints.stats()], key=lambda stat: stat.port)
+
+    def has_port(self, port: int) -> bool:
+        return self._endpoints.gate is not None or any(stats.port == port for stats in self.ports())
 
     # -- table entries
 

@@ -98,14 +98,57 @@ class Outside(Wire):
             if not self._closed:
                 self._lib.kv_switch_detach(self._sw, port)
 
-    def receive(self, port: int, frame: bytes) -> None:
-        """Process `frame` as received on `port`. Without a program it is dropped."""
+    def attach_all(self) -> None:
+        """From now on, frames for every port that is none yet go to the endpoints, but for the controller's."""
+        with self._lock:
+            self._check_open()
+            self._lib.kv_switch_attach_all(self._sw)
+        self._start("outside", self._deliver_outside)
+
+    def set_up(self, port: int, up: bool) -> None:
+        """Whether selectors and multicast groups take an endpoint's port for usable.
+
+        Raises:
+            DataplaneError: NOT_FOUND; there is no such port.
+        """
+        with self._lock:
+            self._check_open()
+            self._raise(self._lib.kv_switch_set_outside_up(self._sw, port, up), "port", str(port), "port")
+
+    def ready(self) -> bool:
+        """Whether a program is loaded."""
+        return self._loaded is not None
+
+    def settled(self, timeout_ms: int) -> int | None:
+        """Wait until no packet is held up on its way; how many frames there have been for endpoints until then.
+
+        Returns None if that takes longer.
+        """
+        pushed = c.c_uint64()
+        with self._lock:
+            if self._closed:
+                return 0
+            self._users += 1
+        try:
+            code = self._lib.kv_switch_settle(self._sw, timeout_ms, c.byref(pushed))
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._idle.notify_all()
+        return None if code else pushed.value
+
+    def receive(self, port: int, frame: bytes, packet_id: int = 0) -> None:
+        """Process `frame` as received on `port`. Without a program it is dropped.
+
+        Args:
+            packet_id: comes back with what the endpoints are given of it.
+        """
         with self._lock:
             if self._closed or self._loaded is None:
                 return
             self._users += 1
         try:
-            code = self._lib.kv_switch_inject(self._sw, port, frame, len(frame), None, None)
+            code = self._lib.kv_switch_receive(self._sw, port, packet_id, frame, len(frame))
         finally:
             with self._lock:
                 self._users -= 1
@@ -152,13 +195,12 @@ class Outside(Wire):
             deliver("trace", handler, decoder.decode(records))
 
     def _deliver_outside(self) -> None:
-        port, data, length = c.c_uint32(), lib.U8P(), c.c_uint32()
-        while (
-            code := self._lib.kv_switch_next_outside(self._sw, 1000, c.byref(port), c.byref(data), c.byref(length))
-        ) >= 0:
+        port, packet_id, data, length = c.c_uint32(), c.c_uint64(), lib.U8P(), c.c_uint32()
+        found = (c.byref(port), c.byref(packet_id), c.byref(data), c.byref(length))
+        while (code := self._lib.kv_switch_next_outside(self._sw, 1000, *found)) >= 0:
             if code == 1:
                 frame = lib.take(self._lib, data, length.value)
-                deliver("port", self._endpoints.send, port.value, frame)
+                deliver("port", self._endpoints.send, port.value, frame, packet_id.value)
 
     def occupancy(self) -> Occupancy | None:
         """How full the tables and profiles of the running program are; None without one."""

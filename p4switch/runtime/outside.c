@@ -8,13 +8,6 @@ uint64_t kv_switch_elapsed_us(const struct kv_switch *sw)
 
 /* -- ports that are no interfaces */
 
-static void outside_changed(struct kv_switch *sw)
-{
-    if (sw->pipeline)
-        for (unsigned i = 0; i < sw->pipeline->program->profile_count; i++)
-            kv_groups_refresh(&sw->pipeline->profiles[i], &sw->garbage, kv_switch_port_up, sw);
-}
-
 /* Frames for port `number` wait for kv_switch_next_outside from now on; it receives through kv_switch_inject. */
 int kv_switch_attach(struct kv_switch *sw, uint32_t number)
 {
@@ -23,8 +16,8 @@ int kv_switch_attach(struct kv_switch *sw, uint32_t number)
     pthread_mutex_lock(&sw->writers);
     int status = sw->ports[number] || sw->outside_ports[number] ? KV_ALREADY_EXISTS : KV_OK;
     if (status == KV_OK) {
-        KV_STORE(&sw->outside_ports[number], 1);
-        outside_changed(sw);
+        KV_STORE(&sw->outside_ports[number], KV_OUTSIDE_UP);
+        kv_ports_changed(sw);
     }
     pthread_mutex_unlock(&sw->writers);
     return status;
@@ -36,19 +29,68 @@ int kv_switch_detach(struct kv_switch *sw, uint32_t number)
     int status = number < KV_MAX_PORTS && sw->outside_ports[number] ? KV_OK : KV_NOT_FOUND;
     if (status == KV_OK) {
         KV_STORE(&sw->outside_ports[number], 0);
-        outside_changed(sw);
+        kv_ports_changed(sw);
     }
     pthread_mutex_unlock(&sw->writers);
     return status;
 }
 
-/* As kv_switch_next_packet_in; and the port that the frame is for. */
-int kv_switch_next_outside(struct kv_switch *sw, uint32_t timeout_ms, uint32_t *port, uint8_t **data, uint32_t *length)
+/* Every number that is no port yet becomes one, but for the controller's. */
+void kv_switch_attach_all(struct kv_switch *sw)
+{
+    pthread_mutex_lock(&sw->writers);
+    for (uint32_t number = 0; number < KV_MAX_PORTS; number++)
+        if (number != sw->cpu_port && !sw->ports[number] && !sw->outside_ports[number])
+            KV_STORE(&sw->outside_ports[number], KV_OUTSIDE_UP);
+    kv_ports_changed(sw);
+    pthread_mutex_unlock(&sw->writers);
+}
+
+/* Whether selectors and multicast groups take the port for usable; packets come and go all the same. */
+int kv_switch_set_outside_up(struct kv_switch *sw, uint32_t number, int up)
+{
+    pthread_mutex_lock(&sw->writers);
+    int status = number < KV_MAX_PORTS && sw->outside_ports[number] ? KV_OK : KV_NOT_FOUND;
+    if (status == KV_OK) {
+        KV_STORE(&sw->outside_ports[number], up ? KV_OUTSIDE_UP : KV_OUTSIDE_DOWN);
+        kv_ports_changed(sw);
+    }
+    pthread_mutex_unlock(&sw->writers);
+    return status;
+}
+
+/* Processes a frame as received on `port`. What comes of it for ports that Python serves has its `id`. */
+int kv_switch_receive(struct kv_switch *sw, uint32_t port, uint64_t id, const uint8_t *bytes, uint32_t length)
+{
+    struct kv_worker *worker = &sw->workers[0];
+    kv_worker_enter(worker);
+    worker->packet_id = id;
+    int status = kv_switch_inject(sw, port, bytes, length, NULL, NULL);
+    worker->packet_id = 0;
+    kv_worker_leave(worker);
+    return status;
+}
+
+/* Waits until no packet is held up between ingress and egress, and tells how many frames for ports that Python serves there have
+ * been until then. KV_RESOURCE_EXHAUSTED if it takes longer. */
+int kv_switch_settle(struct kv_switch *sw, uint32_t timeout_ms, uint64_t *pushed)
+{
+    bool settled = kv_queueing_settle(&sw->queueing, timeout_ms);
+    pthread_mutex_lock(&sw->outside.lock);
+    *pushed = sw->outside.pushed;
+    pthread_mutex_unlock(&sw->outside.lock);
+    return settled ? KV_OK : KV_RESOURCE_EXHAUSTED;
+}
+
+/* As kv_switch_next_packet_in; and the port that the frame is for, and the id of the packet that it comes of. */
+int kv_switch_next_outside(struct kv_switch *sw, uint32_t timeout_ms, uint32_t *port, uint64_t *id, uint8_t **data,
+                           uint32_t *length)
 {
     struct kv_item item;
     int result = kv_queue_pop(&sw->outside, timeout_ms, &item);
     if (result == 1) {
         *port = item.tag;
+        *id = item.id;
         *data = item.data;
         *length = item.length;
     }

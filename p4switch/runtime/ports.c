@@ -236,7 +236,7 @@ bool kv_switch_port_up(void *arg, int32_t number)
         return true;
     if (number < 0 || (uint32_t)number >= KV_MAX_PORTS)
         return false;
-    return sw->outside_ports[number] || (sw->ports[number] && sw->ports[number]->up);
+    return sw->outside_ports[number] == KV_OUTSIDE_UP || (sw->ports[number] && sw->ports[number]->up);
 }
 
 /* -- from Python */

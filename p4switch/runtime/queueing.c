@@ -18,6 +18,7 @@
 struct kv_held {
     uint64_t leaves_ns, order;
     uint32_t port;
+    uint64_t packet_id;
     struct kv_waited waited;
     struct kv_packet packet;
 };
@@ -119,11 +120,13 @@ static bool enqueue(struct kv_ctx *ctx, const struct kv_packet *packet, uint32_t
             held->leaves_ns = leaves;
             held->order = queueing->order++;
             held->port = port;
+            held->packet_id = worker->packet_id;
             held->waited = *waited;
         }
         if (held && heap_push(&queueing->waiting[waited->queue], held)) {
             queue->last_ns = leaves;
             queue->size++;
+            queueing->held++;
             if (queueing->waiting[waited->queue].items[0] == held)
                 pthread_cond_signal(&queueing->changed);
         } else {
@@ -155,6 +158,14 @@ static struct kv_held *due(struct kv_queueing *queueing, uint64_t now, uint64_t 
     return NULL;
 }
 
+/* The caller holds the lock. */
+static void gone(struct kv_queueing *queueing, unsigned count)
+{
+    queueing->held -= count;
+    if (queueing->held == 0)
+        pthread_cond_broadcast(&queueing->settled);
+}
+
 /* Puts up to a batch of packets through the egress; when the next one is due. */
 static uint64_t serve(struct kv_switch *sw)
 {
@@ -171,9 +182,15 @@ static uint64_t serve(struct kv_switch *sw)
         held->waited.dequeued_depth = --queue->size;
     }
     pthread_mutex_unlock(&queueing->lock);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        worker->packet_id = batch[i]->packet_id;
         worker->ctx.pipeline->program->egress(&worker->ctx, &batch[i]->packet, batch[i]->port, &batch[i]->waited);
+    }
+    worker->packet_id = 0;
     kv_batch_end(worker);
+    pthread_mutex_lock(&queueing->lock);
+    gone(queueing, count);
+    pthread_mutex_unlock(&queueing->lock);
     kv_worker_leave(worker);
     for (unsigned i = 0; i < count; i++)
         free(batch[i]);
@@ -218,6 +235,7 @@ void kv_queueing_init(struct kv_queueing *queueing)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&queueing->changed, &attr);
+    pthread_cond_init(&queueing->settled, &attr);
     pthread_condattr_destroy(&attr);
 }
 
@@ -230,10 +248,23 @@ void kv_queueing_clear(struct kv_queueing *queueing)
             struct kv_held *held = heap->items[--heap->count];
             queue_of(queueing, held->port, held->waited.queue)->size--;
             queueing->dropped++;
+            gone(queueing, 1);
             free(held);
         }
     }
     pthread_mutex_unlock(&queueing->lock);
+}
+
+bool kv_queueing_settle(struct kv_queueing *queueing, uint32_t timeout_ms)
+{
+    uint64_t end = kv_now_ns() + timeout_ms * 1000000ull;
+    struct timespec until = {.tv_sec = (time_t)(end / 1000000000u), .tv_nsec = (long)(end % 1000000000u)};
+    pthread_mutex_lock(&queueing->lock);
+    while (queueing->held && pthread_cond_timedwait(&queueing->settled, &queueing->lock, &until) == 0)
+        ;
+    bool settled = queueing->held == 0;
+    pthread_mutex_unlock(&queueing->lock);
+    return settled;
 }
 
 /* Ends the thread; what still waits is dropped. */
@@ -258,6 +289,7 @@ void kv_queueing_free(struct kv_queueing *queueing)
         free(queueing->ports[port]);
     free(queueing->ports);
     pthread_cond_destroy(&queueing->changed);
+    pthread_cond_destroy(&queueing->settled);
     pthread_mutex_destroy(&queueing->lock);
 }
 

@@ -26,6 +26,7 @@ struct kv_held_heap {
 struct kv_queueing {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_cond_t settled; /* nothing is held */
     pthread_t thread;
     bool running, stopping;
     uint32_t default_depth;
@@ -34,12 +35,15 @@ struct kv_queueing {
     struct kv_egress_queue **ports; /* by number: `queue_count` queues, or NULL while none was asked for */
     struct kv_held_heap waiting[KV_MAX_QUEUES]; /* by priority */
     uint64_t order;
+    uint64_t held; /* packets that wait, or that the thread is putting through the egress */
     uint64_t dropped;
 };
 
 void kv_queueing_init(struct kv_queueing *queueing);
 /* Drops what waits. */
 void kv_queueing_clear(struct kv_queueing *queueing);
+/* Waits until nothing is held; false if that takes longer. */
+bool kv_queueing_settle(struct kv_queueing *queueing, uint32_t timeout_ms);
 void kv_queueing_stop(struct kv_queueing *queueing);
 void kv_queueing_free(struct kv_queueing *queueing);
 uint64_t kv_queueing_dropped(struct kv_queueing *queueing);

@@ -85,7 +85,7 @@ void kv_queue_free(struct kv_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, uint32_t length)
+void kv_queue_push(struct kv_queue *queue, uint32_t tag, uint64_t id, const uint8_t *data, uint32_t length)
 {
     uint8_t *copy = malloc(length ? length : 1);
     pthread_mutex_lock(&queue->lock);
@@ -94,7 +94,8 @@ void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, ui
         free(copy);
     } else {
         memcpy(copy, data, length);
-        queue->items[(queue->first + queue->count++) % queue->room] = (struct kv_item){tag, length, copy};
+        queue->items[(queue->first + queue->count++) % queue->room] = (struct kv_item){tag, length, id, copy};
+        queue->pushed++;
         pthread_cond_signal(&queue->filled);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -185,13 +186,13 @@ static void emit(struct kv_ctx *ctx, uint32_t port, uint8_t *data, uint32_t leng
         return;
     }
     if (KV_UNLIKELY(sw->tapped))
-        kv_queue_push(&sw->taps, port | KV_TAP_OUT, data, length);
+        kv_queue_push(&sw->taps, port | KV_TAP_OUT, 0, data, length);
     if (port == ctx->cpu_port) {
-        kv_queue_push(&sw->packet_in, port, data, length);
+        kv_queue_push(&sw->packet_in, port, 0, data, length);
         return;
     }
     if (KV_UNLIKELY(port < KV_MAX_PORTS && KV_LOAD(&sw->outside_ports[port]))) {
-        kv_queue_push(&sw->outside, port, data, length);
+        kv_queue_push(&sw->outside, port, worker->packet_id, data, length);
         return;
     }
     if (worker->out_count == worker->out_room) {
@@ -228,7 +229,7 @@ static void trace(struct kv_ctx *ctx, const uint8_t *records, uint32_t length)
 {
     struct kv_worker *worker = ctx->owner;
     if (!worker->counting)
-        kv_queue_push(&worker->sw->traces, 0, records, length);
+        kv_queue_push(&worker->sw->traces, 0, 0, records, length);
 }
 
 static void log_text(struct kv_ctx *ctx, const char *text)
@@ -259,7 +260,7 @@ void kv_batch_end(struct kv_worker *worker)
 void kv_process_frame(struct kv_worker *worker, struct kv_frame *frame)
 {
     if (KV_UNLIKELY(worker->sw->tapped) && !worker->capturing && !worker->counting)
-        kv_queue_push(&worker->sw->taps, frame->port, frame->data, frame->length);
+        kv_queue_push(&worker->sw->taps, frame->port, 0, frame->data, frame->length);
     if (worker->ctx.pipeline)
         worker->ctx.pipeline->program->process(&worker->ctx, frame);
 }

@@ -34,10 +34,11 @@ struct kv_queue {
     pthread_cond_t filled;
     struct kv_item {
         uint32_t tag, length;
+        uint64_t id; /* of the packet that it comes of, 0 if that has none */
         uint8_t *data;
     } * items;
     uint32_t first, count, room;
-    uint64_t dropped;
+    uint64_t pushed, dropped;
     bool closed;
 };
 
@@ -82,6 +83,7 @@ struct kv_worker {
     size_t captured_size, captured_room;
     bool capturing, counting;
     uint64_t counted;
+    uint64_t packet_id; /* of the packet at hand and all that comes of it; 0: it has none */
 };
 
 struct kv_switch {
@@ -109,7 +111,7 @@ struct kv_switch {
     struct kv_queue taps;     /* copies of frames that come and go, while `tapped` */
     bool tapped;
     struct kv_queue traces;   /* records of what happened to packets (trace.h) */
-    uint8_t *outside_ports;   /* by number: such a port is there */
+    uint8_t *outside_ports;   /* by number: such a port is there (KV_OUTSIDE_UP, _DOWN), or 0 */
     void (*log)(const char *);
 };
 
@@ -121,6 +123,7 @@ void kv_worker_leave(struct kv_worker *worker);
 void kv_enter(struct kv_switch *sw);
 void kv_leave(struct kv_switch *sw);
 void kv_reclaim(struct kv_switch *sw, bool all);
+enum { KV_OUTSIDE_UP = 1, KV_OUTSIDE_DOWN = 2 };
 #define KV_TAP_OUT 0x80000000u /* in a tap's tag: the frame leaves */
 
 void kv_batch_begin(struct kv_worker *worker);
@@ -130,6 +133,9 @@ void kv_process_batch(struct kv_worker *worker, struct kv_frame *frames, unsigne
 
 int kv_modify_entry(struct kv_switch *sw, struct kv_pipeline *p, uint32_t table, const uint8_t *value,
                     const uint8_t *mask, int32_t priority, const struct kv_target *target); /* holding `writers` */
+
+int kv_switch_inject(struct kv_switch *sw, uint32_t port, const uint8_t *bytes, uint32_t length, uint8_t **data,
+                     uint64_t *size);
 
 /* ports.c */
 int kv_ports_start(struct kv_switch *sw);
@@ -150,6 +156,6 @@ void kv_ports_changed(struct kv_switch *sw); /* a port came, went, or is up or d
 int kv_queue_init(struct kv_queue *queue, uint32_t room);
 void kv_queue_free(struct kv_queue *queue);
 int kv_queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item);
-void kv_queue_push(struct kv_queue *queue, uint32_t tag, const uint8_t *data, uint32_t length);
+void kv_queue_push(struct kv_queue *queue, uint32_t tag, uint64_t id, const uint8_t *data, uint32_t length);
 
 #endif

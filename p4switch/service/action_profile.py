@@ -133,7 +133,7 @@ class Profile:
             port = message.watch
             if not port:
                 return None
-        if all(stats.port != port for stats in self.dataplane.ports()):
+        if not self.dataplane.has_port(port):
             raise invalid(f"{what}: watch port {port} is not a port of this device")
         return port
 

@@ -158,10 +158,7 @@ class Device:
         return config
 
     def _staging(self, config: PipelineConfig) -> MemoryDataplane:
-        staging = MemoryDataplane(config.program)
-        for port in self.dataplane.ports():
-            staging.add_port(port.port, port.interface)
-        return staging
+        return MemoryDataplane(config.program, self.dataplane.has_port)
 
     def _realize(self, config: PipelineConfig, kept: Collection[str] = ()) -> Pipeline:
         """Load the configuration, with empty tables. `kept`: arrays that go on with their cells."""

@@ -7,7 +7,7 @@ It answers every write as a real one must, so it is where a pipeline that is sav
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -108,13 +108,15 @@ class _Table:
 class MemoryDataplane:
     """The state of one program. See `p4switch.dataplane.Dataplane` for what each method promises."""
 
-    def __init__(self, program: DeviceProgram | None = None) -> None:
+    def __init__(self, program: DeviceProgram | None = None, has_port: Callable[[int], bool] | None = None) -> None:
+        """`has_port`: tells which ports there are; None: those that were added."""
         self._tables: dict[str, _Table] = {}
         self._profiles: dict[str, _Profile] = {}
         self._counters: dict[str, _Cells[Counter]] = {}
         self._registers: dict[str, _Cells[int]] = {}
         self._widths: dict[str, int] = {}
         self._ports: dict[int, str] = {}
+        self._has_port = has_port or self._ports.__contains__
         self._meters: dict[str, _Cells[MeterState]] = {}
         self.value_sets: dict[str, tuple[Match, ...]] = {}
         self.digests: dict[str, DigestConfig] = {}
@@ -179,6 +181,9 @@ class MemoryDataplane:
 
     def ports(self) -> Sequence[PortStats]:
         return [PortStats(port, name, True, 0, 0, 0, 0, 0, 0) for port, name in self._ports.items()]
+
+    def has_port(self, port: int) -> bool:
+        return self._has_port(port)
 
     # -- table entries
 

@@ -1,4 +1,4 @@
-"""The gRPC side of the P4Runtime service. The only module that imports grpc.
+"""The gRPC side of the P4Runtime service. With `packet_stream` the only module that imports grpc.
 
 Answers are handed over already serialised, and requests are plain messages, so that everything below can be tested and
 measured without a socket.

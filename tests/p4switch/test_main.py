@@ -51,6 +51,15 @@ def test_what_bmv2_has_and_we_ignore_is_one_warning() -> None:
     assert parse_args(["--no-p4", "--log-flush"]).warnings == ()
 
 
+def test_packets_over_grpc_are_instead_of_interfaces() -> None:
+    options = parse_args(["--no-p4", "-i", "0@a", "--", "--dp-grpc-server-addr", "127.0.0.1:50055"])
+    assert options.packet_address == "127.0.0.1:50055"
+    assert "not opened" in options.warnings[0]
+    assert parse_args(["--no-p4"]).packet_address is None
+    with pytest.raises(UsageError, match="exclude"):
+        parse_args(["--no-p4", "--use-files", "0", "--dp-grpc-server-addr", "127.0.0.1:50055"])
+
+
 def test_simple_switch_has_thrift_and_no_p4runtime() -> None:
     line = "--log-file switch.log --log-flush --use-files 0 --dump-packet-data 64 --device-id 7 -i 1@pcap1 x.json"
     options = parse_args([*line.split(), "--", "--enable-swap"], simple=True)

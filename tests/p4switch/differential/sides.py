@@ -14,12 +14,12 @@ import grpc
 
 from p4base.messages import p4i
 from p4switch.native import NativeDataplane
+from p4switch.service import dataplane_messages
 from p4switch.service.core import Device
 from p4switch.service.server import P4RuntimeServer
 from p4switch.thrift.client import ThriftClient
 from p4switch.thrift.server import make_server
 from p4switch.thrift.state import SwitchState
-from tests.p4switch.differential import packet_stream
 from tests.p4switch.differential.client import DEVICE_ID, P4RuntimeClient
 
 CPU_PORT = 500
@@ -80,13 +80,22 @@ class Bmv2:
 
     Args:
         folder: where its log goes.
+        program: another switch that takes the same arguments.
     """
 
-    def __init__(self, folder: Path) -> None:
-        program = shutil.which("simple_switch_grpc")
-        assert program is not None
+    def __init__(self, folder: Path, program: Sequence[str] = ("simple_switch_grpc",)) -> None:
+        executable = shutil.which(program[0])
+        assert executable is not None
         address, packets, thrift = (f"127.0.0.1:{port}" for port in free_ports(3))
-        command = [program, "--no-p4", "--device-id", str(DEVICE_ID), "--thrift-port", thrift.rpartition(":")[2]]
+        command = [
+            executable,
+            *program[1:],
+            "--no-p4",
+            "--device-id",
+            str(DEVICE_ID),
+            "--thrift-port",
+            thrift.rpartition(":")[2],
+        ]
         command += ["--", "--grpc-server-addr", address, "--cpu-port", str(CPU_PORT), "--dp-grpc-server-addr", packets]
         self.log = folder / "simple_switch_grpc.log"
         with self.log.open("wb") as log:
@@ -94,15 +103,15 @@ class Bmv2:
         try:
             self.client = P4RuntimeClient(address)
             self.thrift = self._connect(int(thrift.rpartition(":")[2]))
-            self._channel = grpc.insecure_channel(packets)
+            self.channel = grpc.insecure_channel(packets)
         except BaseException:
             self._process.kill()
             self._process.wait()
             raise
-        self._stream = self._channel.stream_stream(
-            f"/{packet_stream.SERVICE}/PacketStream",
-            request_serializer=packet_stream.PacketStreamRequest.SerializeToString,
-            response_deserializer=packet_stream.PacketStreamResponse.FromString,
+        self._stream = self.channel.stream_stream(
+            f"/{dataplane_messages.SERVICE}/PacketStream",
+            request_serializer=dataplane_messages.PacketStreamRequest.SerializeToString,
+            response_deserializer=dataplane_messages.PacketStreamResponse.FromString,
         )
 
     def _connect(self, port: int) -> ThriftClient:
@@ -121,7 +130,7 @@ class Bmv2:
     def process(self, frames: Sequence[Frame]) -> list[list[Frame]]:
         out = []
         for port, frame in frames:
-            request = packet_stream.PacketStreamRequest(id=1, device_id=DEVICE_ID, port=port, packet=frame)
+            request = dataplane_messages.PacketStreamRequest(id=1, device_id=DEVICE_ID, port=port, packet=frame)
             out.append(self._send(request))
             assert self._process.poll() is None, f"simple_switch_grpc ended: see {self.log}"
         return out
@@ -142,7 +151,7 @@ class Bmv2:
     def close(self) -> None:
         self.thrift.close()
         self.client.close()
-        self._channel.close()
+        self.channel.close()
         self._process.terminate()
         try:
             self._process.wait(10)
