@@ -152,8 +152,8 @@ class _Copy(Rewrite):
             case st.Random(span=span, target=target, low=low, high=high):
                 return st.Random(span, target, simple(low), simple(high))
             case st.Digest(span=span, name=name, receiver=receiver, inputs=inputs):
-                # The target sends what the fields hold at the end of the pipeline; P4 means now.
-                copies = tuple(v if isinstance(v, ex.Constant) else self._force(v, before) for v in inputs)
+                # The target sends only fields, and what they hold at the end of the pipeline; P4 means now.
+                copies = tuple(self._force(v, before) for v in inputs)
                 return st.Digest(span, name, simple(receiver), copies)
             case st.Clone(span=span, kind=kind, session=session, field_list=field_list):
                 return st.Clone(span, kind, simple(session), field_list)

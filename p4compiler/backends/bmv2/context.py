@@ -65,7 +65,9 @@ class Context:
     def _calculation_input(self, expression: ex.Expression, parameters: dict[ex.Parameter, int]) -> Value:
         value = simple_value(expression, parameters)
         if isinstance(value, HexString):
+            # The target reads the bits of a calculation's constant, where no sign can stand.
             value.bitwidth = width_of(expression.type)
+            value.value &= (1 << value.bitwidth) - 1
         if value is None or isinstance(value, RuntimeData):
             self.unsupported("the inputs of a checksum must be fields or constants", expression.span)
             return HexString(0, 1, 8)
@@ -103,7 +105,9 @@ class Context:
         values: list[Value] = []
         for expression in inputs:
             value = simple_value(expression, {})
-            assert value is not None, "the pass copy_digest_inputs leaves only fields and constants"
+            assert isinstance(value, Field), (
+                "the pass copy_complex_operands leaves only fields: the target takes nothing else"
+            )
             values.append(value)
         self.document.learn_lists.append(FieldList(number, name, SourceInfo.of(span), values))
         return number

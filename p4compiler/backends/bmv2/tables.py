@@ -101,16 +101,20 @@ def masked_field(expression: ex.Expression) -> tuple[Field, int | None]:
 
 
 def _default_entry(context: Context, call: ActionCall, is_const: bool) -> doc.DefaultEntry:
-    return doc.DefaultEntry(
-        context.action_ids[call.action], is_const, [hex_string(value) for value in call.arguments], is_const
-    )
+    return doc.DefaultEntry(context.action_ids[call.action], is_const, _action_data(call), is_const)
+
+
+def _action_data(call: ActionCall) -> list[str]:
+    """The arguments as the control plane would give them: bits, which have no sign."""
+    widths = (width_of(parameter.value.type) for parameter in call.action.parameters)
+    return [hex_string(value & (1 << width) - 1) for value, width in zip(call.arguments, widths, strict=True)]
 
 
 def _entry(context: Context, keys: list[Key], entry: Entry) -> doc.TableEntry:
     return doc.TableEntry(
         doc.SourceInfo.of(entry.span),
         [_match_key(context, key, keyset, entry.span) for key, keyset in zip(keys, entry.keys, strict=True)],
-        doc.ActionEntry(context.action_ids[entry.call.action], [hex_string(value) for value in entry.call.arguments]),
+        doc.ActionEntry(context.action_ids[entry.call.action], _action_data(entry.call)),
         entry.priority,
     )
 

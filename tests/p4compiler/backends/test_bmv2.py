@@ -198,6 +198,41 @@ def test_arithmetic_is_brought_back_into_range(tmp_path: Path) -> None:
     assert '"op": "?"' in text  # a shift by 65535 must not make a number of 64 kbit
 
 
+def test_negative_constants_are_bits_where_the_target_reads_bytes(tmp_path: Path) -> None:
+    source = v1model(
+        """
+        action a(int<8> x, int<12> y) { m.i = x; }
+        table t { key = { m.x : exact; } actions = { a; } default_action = a(-1, -2); const entries = { 1: a(-3, 4); } }
+        apply {
+            hash(m.w, HashAlgorithm.crc16, 16w0, { hdr.h.a, -8s5, -12s5 }, 16w100);
+            t.apply();
+        }
+        """
+    ).replace(
+        "MyUpdate(inout headers_t hdr, inout meta_t m) { apply { }",
+        "MyUpdate(inout headers_t hdr, inout meta_t m)"
+        " { apply { update_checksum(true, { hdr.h.a, -8s3 }, hdr.h.c, HashAlgorithm.csum16); }",
+    )
+    loaded = document(source, tmp_path)
+    inputs = [[i for i in calculation["input"] if i["type"] == "hexstr"] for calculation in loaded["calculations"]]
+    assert [[(i["value"], i["bitwidth"]) for i in constants] for constants in inputs] == [
+        [("0xfb", 8), ("0x0ffb", 12)],
+        [("0xfd", 8)],
+    ]
+    table = named(loaded["pipelines"][0]["tables"], "MyIngress.t")
+    assert table["default_entry"]["action_data"] == ["0xff", "0xffe"]
+    assert table["entries"][0]["action_entry"]["action_data"] == ["0xfd", "0x4"]
+
+
+def test_a_digest_holds_only_fields(tmp_path: Path) -> None:
+    """The target knows nothing else there, not even constants."""
+    source = v1model(
+        "apply { digest<d_t>(1, { 3, -4, true, hdr.h.a }); }", "struct d_t { bit<8> a; int<8> i; bool t; bit<8> b; }"
+    )
+    loaded = document(source, tmp_path)
+    assert [e["type"] for e in loaded["learn_lists"][0]["elements"]] == ["field"] * 4
+
+
 def test_jumps_inside_an_action(tmp_path: Path) -> None:
     source = v1model(
         """
