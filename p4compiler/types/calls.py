@@ -160,7 +160,9 @@ class Calls(BuiltInMethods):
         name = member.member.text
         if isinstance(member.base, ast.TypeNameExpression):
             return self._call_on_type(expression, member, member.base)
+        outer, self.is_measured = self.is_measured, self.is_measured or name in SIZE_METHODS
         base = self.expression(member.base)
+        self.is_measured = outer
         match base:
             case model.UnknownType():
                 self.type_arguments_anyway(expression)

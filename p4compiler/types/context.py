@@ -36,6 +36,7 @@ class CheckContext:
         place: what the code at hand is part of.
         parser_depth: positive inside a parser, where `next` and `last` are allowed.
         is_prototype: parameters without a body are declared, whose names nobody else can see.
+        is_measured: only the size of the expression's type is asked for, so that it is not evaluated.
         open_type: the name of the struct, header or header union whose fields are being checked.
         open_declarations: the functions, actions, parsers and controls whose bodies are being checked, outermost first.
         error_members, match_kind_members: name → where it was declared.
@@ -53,6 +54,7 @@ class CheckContext:
         self.return_type: model.Type | None = None
         self.loop_depth = 0
         self.is_prototype = False
+        self.is_measured = False
         self.open_type: str | None = None
         self.current_table: ast.Table | None = None
         self.error_members: dict[str, ast.Name] = {}

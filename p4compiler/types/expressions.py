@@ -234,7 +234,7 @@ class Expressions(Calls):
         if isinstance(base, model.ListType):
             return base.element
         if isinstance(base, model.StackType):
-            if value is not None and value >= base.size:
+            if value is not None and value >= base.size and not self.is_measured:
                 self.type_error(f"index {value} is outside of an array with {base.size} elements", expression.index)
             if isinstance(number, model.InfIntType) and value is None:
                 self.type_error("the width of this index is not known", expression.index)

@@ -319,7 +319,10 @@ class Tables(Keysets):
                 self.error(
                     Kind.INVALID, "the entries of a constant list are ordered: they have no priority", entry.priority
                 )
-        if self.match_keyset(entry.keys, types, "key"):
+        if len(keys) > 1 and isinstance(entry.keys, ast.DefaultLiteral | ast.DontCare):
+            sets = ", ".join("_" for _ in keys)
+            self.type_error(f"an entry has a set for each of the {len(keys)} keys: ({sets})", entry.keys)
+        elif self.match_keyset(entry.keys, types, "key"):
             elements = entry.keys.elements if isinstance(entry.keys, ast.TupleSet) else (entry.keys,)
             for key, element in zip(keys, elements, strict=False):
                 self._check_match(key, element)

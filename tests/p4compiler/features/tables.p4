@@ -87,7 +87,7 @@ control I(inout headers_t hdr, inout meta_t m, inout standard_metadata_t sm) {
             (0x10 &&& 0xf0, _): put(1);
             (_, 0x03 &&& 3): put(2);
             (0x20 &&& 0x20, 0 &&& 1): third(hdr.o.r3, 3);
-            _ : none();
+            (_, _) : none();
         }
     }
     table ra {

@@ -70,6 +70,7 @@ def calls(checked: CheckedProgram, name: str) -> list[ResolvedCall]:
         ("enum bit<8> E { A = 1 } const E x = (E)8w1;", "A"),
         ("error { Bad } const error x = error.Bad;", "Bad"),
         ("header H { bit<8> a; varbit<16> v; } const int x = H.minSizeInBits() + H.maxSizeInBytes();", 8 + 3),
+        ("header H { bit<8> a; } const H[2] h = { {#}, {#} }; const int x = h[2].minSizeInBits();", 8),
         ("type bit<8> T; const T x = 300;", 44),
         ("const int W = 4; const bit<(W * 2)> x = 257;", 1),
     ],

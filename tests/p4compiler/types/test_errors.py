@@ -172,6 +172,7 @@ TABLE = HEADER + (
         ("key = { s.x : ternary; } actions = { b; } entries = { §1: b; priority = 1: 2: b; }", "expected"),
         ("key = { s.x : ternary; } actions = { b; } const entries = { priority = §1: 2: b; }", "invalid"),
         ("actions = { b; } entries = { §1: b; }", "type-error"),
+        ("key = { s.x : ternary; s.h.b : ternary; } actions = { b; } entries = { §_: b; }", "type-error"),
     ],
 )
 def test_tables(body: str, kind: str) -> None:
