@@ -53,6 +53,15 @@ if [ $p4c = yes ]; then
 else
     echo "p4c-bm2-ss: not on the PATH, not tested against"
 fi
+missing=""
+for program in etcd kube-apiserver kube-controller-manager; do
+    command -v $program >/dev/null || missing="$missing, $program"
+done
+if [ -z "$missing" ]; then
+    echo "kube-apiserver: on the PATH ($(command -v kube-apiserver)), with etcd and kube-controller-manager, tested against"
+else
+    echo "kube-apiserver: not tested against, because these are not on the PATH: ${missing#, }"
+fi
 if [ -n "$failed" ]; then
     echo "make test: FAILED: ${failed#, }"
     exit 1

@@ -1,0 +1,516 @@
+"""The controller against real Kubernetes servers, where they are on the PATH: what the tests' own API server only imitates."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import text_format
+
+from controlplane.app import Controller, ControllerOptions
+from controlplane.desired.entities import describe
+from controlplane.kube import apiserver
+from controlplane.kube.objects import RESOURCES, ObjectRef
+from p4base.messages import p4r
+from tests.controlplane.cluster import (
+    cluster_policy_value,
+    endpoint,
+    namespace_value,
+    node_value,
+    pod_value,
+    policy_value,
+    service_cidr_value,
+    service_value,
+    slice_value,
+)
+from tests.controlplane.fake_switch import FakeSwitch
+from tests.controlplane.pipeline import make_p4info
+from tests.controlplane.real_cluster import RealCluster, missing_programs, real_cluster
+
+MISSING = missing_programs()
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+
+PATIENCE = 60.0
+ACCOUNT = "system:serviceaccount:kulvert:kulvert-controller"
+
+ZONE = "topology.kubernetes.io/zone"
+ZONES = {"node-a": "east", "node-b": "west"}
+
+Value = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    with real_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        found.apply(namespace_value("shop", {"team": "a"}), namespace_value("other"))
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apiserver, "_FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr(apiserver, "_LAST_BACKOFF", 0.5)
+    monkeypatch.setattr(apiserver, "_RELOAD_SECONDS", 0.1)
+
+
+@pytest.fixture
+def emptied(cluster: RealCluster) -> Iterator[None]:
+    """What a test has put into its cluster is gone afterwards."""
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while left := [item for item in everything(cluster) if not _is_kubernetes_own(item)]:
+        assert time.monotonic() < deadline, f"{left[0]['kind']} {left[0]['metadata']['name']} does not go away"
+        for value in left:  # some are finalized or made anew by the controller manager
+            cluster.delete(value)
+    cluster.delete(DEFINITION)
+
+
+def _is_kubernetes_own(value: Value) -> bool:
+    return bool(value["kind"] == "Namespace" or value["metadata"]["name"] == "kubernetes")
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 2 * PATIENCE))
+
+
+async def until(condition: Callable[[], bool], what: str = "it") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come about in {PATIENCE:.0f} s"
+        await asyncio.sleep(0.02)
+
+
+class Running:
+    """A controller and the switch that it keeps."""
+
+    def __init__(self, controller: Controller, switch: FakeSwitch) -> None:
+        self.controller = controller
+        self.switch = switch
+
+    @property
+    def held(self) -> dict[bytes, bytes]:
+        """What the switch holds, comparable."""
+        return {
+            key: entity.SerializeToString(deterministic=True) for key, entity in sorted(self.switch.entities.items())
+        }
+
+    async def comes_to(self, wanted: dict[bytes, bytes]) -> None:
+        """The switch holds what is wanted; if it does not in time, an error names what differs."""
+        deadline = time.monotonic() + PATIENCE
+        while (held := self.held) != wanted:
+            if time.monotonic() > deadline:
+                keys = [key for key in held.keys() | wanted.keys() if held.get(key) != wanted.get(key)]
+                differences = [f"{self._named(held.get(key))}, not {self._named(wanted.get(key))}" for key in keys]
+                raise AssertionError("the switch holds " + "\n".join(differences))
+            await asyncio.sleep(0.02)
+
+    def _named(self, data: bytes | None) -> str:
+        codec = self.controller.reconciler.synchronizer.codec
+        return "nothing" if data is None else describe(codec.name_numbers(codec.decode(p4r.Entity.FromString(data))))
+
+    def knows(self, *ref: str) -> bool:
+        return self.controller.store.get(ObjectRef(*ref)) is not None
+
+
+@asynccontextmanager
+async def controller(folder: Path, **options: Any) -> AsyncIterator[Running]:
+    """A controller that has written everything once."""
+    p4info, device = folder / "node.p4info.txtpb", folder / "node.json"
+    p4info.write_text(text_format.MessageToString(make_p4info()))
+    device.write_text("{}")
+    switch = FakeSwitch()
+    await switch.start()
+    stop = asyncio.Event()
+    try:
+        chosen = Controller(ControllerOptions("node-a", p4info, device, switch_address=switch.address, **options))
+        task = asyncio.create_task(chosen.run(stop))
+        synced = asyncio.create_task(chosen.reconciler.synced.wait())
+        await asyncio.wait({task, synced}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        synced.cancel()
+        if task.done():
+            task.result()
+        assert chosen.reconciler.synced.is_set(), chosen.reconciler.not_ready()
+        try:
+            yield Running(chosen, switch)
+        finally:
+            stop.set()
+            assert await asyncio.wait_for(task, PATIENCE) == 0
+    finally:
+        await switch.stop()
+
+
+def pod(name: str, ips: list[str], labels: dict[str, str], ready: bool = True, **more: Any) -> Value:
+    """A Pod as the API server holds it (since Kubernetes 1.35 with its node's zone) and a kubelet would have reported it."""
+    value = pod_value(name, ips, labels | {ZONE: ZONES[more["node"]]}, **more)
+    value["spec"]["containers"][0]["image"] = "none"
+    value["status"]["conditions"] = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return value
+
+
+def node(name: str, addresses: list[str], ranges: list[str]) -> Value:
+    value = node_value(name, addresses[0])
+    value["metadata"]["labels"] = {ZONE: ZONES[name]}
+    value["spec"] = {"podCIDR": ranges[0], "podCIDRs": ranges}
+    value["status"]["addresses"] = [{"type": "InternalIP", "address": address} for address in addresses]
+    value["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    value["status"]["allocatable"] = {"cpu": "4"}
+    return value
+
+
+def service(name: str, ips: list[str], target: str = "web", **spec: Any) -> Value:
+    ports = spec.pop("ports", [{"name": "http", "port": 80, "targetPort": 8080}])
+    families = ["IPv6" if ":" in ip else "IPv4" for ip in ips if ip != "None"]
+    if families:
+        spec["ipFamilies"] = families
+        spec["ipFamilyPolicy"] = "RequireDualStack" if len(families) == 2 else "SingleStack"
+    return service_value(name, ips, ports, selector={"app": target}, **spec)
+
+
+WEB = {
+    "web-0": ("node-a", ["10.244.1.10", "fd00:10:244:1::10"], True),
+    "web-1": ("node-a", ["10.244.1.11", "fd00:10:244:1::11"], True),
+    "web-2": ("node-b", ["10.244.2.10", "fd00:10:244:2::10"], True),
+    "web-3": ("node-b", ["10.244.2.11", "fd00:10:244:2::11"], False),
+}
+DNS_PORTS = [
+    {"name": "udp", "port": 53, "protocol": "UDP", "targetPort": 5353},
+    {"name": "tcp", "port": 53, "protocol": "TCP", "targetPort": 5353},
+    {"name": "sctp", "port": 54, "protocol": "SCTP", "targetPort": 5354},
+]
+
+NODES = [
+    node("node-a", ["192.0.2.1", "2001:db8::1"], ["10.244.1.0/24", "fd00:10:244:1::/64"]),
+    node("node-b", ["192.0.2.2", "2001:db8::2"], ["10.244.2.0/24", "fd00:10:244:2::/64"]),
+]
+PODS = [
+    pod(name, ips, {"app": "web"}, ready, node=place, port=number if place == "node-a" else None,
+        ports=[{"name": "http", "containerPort": 8080}])
+    for number, (name, (place, ips, ready)) in enumerate(WEB.items(), 1)
+] + [
+    pod("dns-0", ["10.244.1.20"], {"app": "dns"}, node="node-a", port=20),
+    pod("visitor", ["10.244.1.30", "fd00:10:244:1::30"], {"app": "visitor"}, node="node-a", port=30, namespace="other"),
+    pod("host", ["192.0.2.1"], {"app": "host"}, node="node-a", hostNetwork=True),
+]  # fmt: skip
+DUAL = ["10.96.1.1", "fd00:10:96::11"]
+SERVICES = [
+    service("cluster-ip", ["10.96.1.0"]),
+    service("dual", DUAL),
+    service("six", ["fd00:10:96::12"]),
+    service("dns", ["10.96.1.2"], "dns", ports=DNS_PORTS),
+    service("node-port", ["10.96.1.3"], type="NodePort",
+            ports=[{"name": "http", "port": 80, "targetPort": "http", "nodePort": 30080}]),
+    service("balanced", ["10.96.1.4"], type="LoadBalancer", loadBalancerSourceRanges=["198.51.100.0/24"],
+            ports=[{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30081}])
+    | {"status": {"loadBalancer": {"ingress": [
+        {"ip": "203.0.113.1", "ipMode": "VIP"}, {"ip": "203.0.113.2", "ipMode": "Proxy"}]}}},
+    service("local", ["10.96.1.5"], type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=32701,
+            ports=[{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30082}])
+    | {"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.3"}]}}},
+    service("external", ["10.96.1.6"], externalIPs=["203.0.113.10", "2001:db8:1::10"]),
+    service("sticky", ["10.96.1.7"], sessionAffinity="ClientIP",
+            sessionAffinityConfig={"clientIP": {"timeoutSeconds": 600}}),
+    service("inner", ["10.96.1.8"], internalTrafficPolicy="Local"),
+    service("near", ["10.96.1.9"], trafficDistribution="PreferSameNode"),
+    service("headless", ["None"]),
+    service("nobody", ["10.96.1.12"], "nobody"),
+    service("proxied", ["10.96.1.13"]) | {"metadata": {
+        "name": "proxied", "namespace": "shop", "labels": {"service.kubernetes.io/service-proxy-name": "another"}}},
+]  # fmt: skip
+POLICIES = [
+    policy_value("web-from-visitors", podSelector={"matchLabels": {"app": "web"}}, ingress=[
+        {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}}}],
+         "ports": [{"port": "http"}, {"port": 9000, "endPort": 9010}]},
+        {"from": [{"ipBlock": {"cidr": "203.0.113.0/24", "except": ["203.0.113.128/25"]}}]}]),
+    policy_value("dns-out", podSelector={"matchExpressions": [{"key": "app", "operator": "In", "values": ["dns"]}]},
+                 policyTypes=["Egress"], egress=[{"ports": [{"port": 53, "protocol": "UDP"}]}]),
+    policy_value("closed", "other"),
+]  # fmt: skip
+RANGES = [service_cidr_value("more", "10.100.0.0/24", "fd00:10:100::/112")]
+CLUSTER_POLICIES = [
+    cluster_policy_value("guard", ingress=[
+        {"name": "no-visitors", "action": "Deny", "from": [{"namespaces": {"matchLabels": {"team": "b"}}}]},
+        {"action": "Pass", "from": [{"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "web"}}}}],
+         "protocols": [{"tcp": {"destinationPort": {"number": 80}}}]}]),
+    cluster_policy_value("base", "Baseline", 5, egress=[
+        {"action": "Deny", "to": [{"networks": ["198.51.100.0/24"]}, {"nodes": {}}]}]),
+]  # fmt: skip
+
+DEFINITION: Value = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "clusternetworkpolicies.policy.networking.k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+    },
+    "spec": {
+        "group": "policy.networking.k8s.io",
+        "names": {"kind": "ClusterNetworkPolicy", "plural": "clusternetworkpolicies"},
+        "scope": "Cluster",
+        "versions": [
+            {
+                "name": "v1alpha2",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def slices() -> list[Value]:
+    """What the endpoint slices of SERVICES and PODS have to be, written by hand."""
+    found = []
+    for value in SERVICES:
+        name, spec = value["metadata"]["name"], value["spec"]
+        target = spec["selector"]["app"]
+        if target == "nobody":
+            continue
+        members = [item for item in PODS if item["metadata"]["labels"]["app"] == target]
+        ports = [
+            {"name": port["name"], "protocol": port.get("protocol", "TCP"), "port": 8080 if port["targetPort"] == "http" else port["targetPort"]}
+            for port in spec["ports"]
+        ]  # fmt: skip
+        for family in spec.get("ipFamilies", ["IPv4"]):
+            endpoints = []
+            for item in members:
+                ready = item["status"]["conditions"][0]["status"] == "True"
+                for address in (entry["ip"] for entry in item["status"]["podIPs"]):
+                    if (":" in address) == (family == "IPv6"):
+                        made = endpoint(address, ready, ready, False) | {"nodeName": item["spec"]["nodeName"]}
+                        if spec.get("trafficDistribution"):
+                            made["hints"] = {"forNodes": [{"name": item["spec"]["nodeName"]}]}
+                        endpoints.append(made)
+            found.append(slice_value(name, endpoints, ports, address_type=family))
+    return found
+
+
+def everything(cluster: RealCluster) -> list[Value]:
+    """All objects of the kinds that the controller follows, as the API server holds them."""
+    return [
+        value
+        for resource in RESOURCES.values()
+        if cluster.request("GET", resource.path)[0] == 200
+        for value in cluster.list(resource.path)
+    ]
+
+
+async def defined(cluster: RealCluster) -> None:
+    """The API of ClusterNetworkPolicy is served."""
+    cluster.apply(DEFINITION)
+    path = RESOURCES["ClusterNetworkPolicy"].path
+    await until(lambda: cluster.request("GET", path)[0] == 200, "the API of ClusterNetworkPolicy")
+
+
+async def sliced(cluster: RealCluster) -> None:
+    """The controller manager has made the slices of all Services."""
+    path = RESOURCES["EndpointSlice"].path
+    wanted = {
+        (item["metadata"]["labels"]["kubernetes.io/service-name"], item["addressType"]): len(item["endpoints"])
+        for item in slices()
+    }
+
+    def have() -> dict[tuple[str, str], int]:
+        return {
+            (item["metadata"]["labels"]["kubernetes.io/service-name"], item["addressType"]): len(item["endpoints"])
+            for item in cluster.list(path)
+            if item["metadata"]["namespace"] == "shop" and item["endpoints"]
+        }
+
+    await until(lambda: have() == wanted, "the endpoint slices")
+
+
+async def from_files(folder: Path, values: Iterable[Value]) -> dict[bytes, bytes]:
+    """What a switch holds whose controller reads these objects from a folder."""
+    manifests = folder / "manifests"
+    manifests.mkdir()
+    (manifests / "all.yaml").write_text(yaml.safe_dump_all(list(values)))
+    async with controller(folder, manifests=manifests) as running:
+        assert not running.controller.reconciler.problems and not running.controller.source.errors
+        return running.held
+
+
+@pytest.mark.usefixtures("emptied")
+def test_objects_of_every_kind_give_what_the_same_manifests_give(cluster: RealCluster, tmp_path: Path) -> None:
+    authored = [*NODES, *PODS, *SERVICES, *POLICIES, *RANGES, *CLUSTER_POLICIES]
+
+    async def test() -> None:
+        await defined(cluster)
+        cluster.apply(*authored)
+        await sliced(cluster)
+        async with controller(tmp_path, kubeconfig=cluster.admin) as running:
+            assert not running.controller.reconciler.problems and not running.controller.source.errors
+            held = running.held
+        by_hand, dumped = tmp_path / "by-hand", tmp_path / "dumped"
+        by_hand.mkdir()
+        dumped.mkdir()
+        spaces = [namespace_value("shop", {"team": "a"}), namespace_value("other")]
+        ranges = service_cidr_value("kubernetes", "10.96.0.0/16", "fd00:10:96::/112")
+        kubernetes = [item for item in everything(cluster) if item["metadata"]["name"] == "kubernetes"]
+        kubernetes = [item for item in kubernetes if item["kind"] != "ServiceCIDR"]
+        assert held == await from_files(dumped, everything(cluster))
+        assert held == await from_files(by_hand, [*authored, *spaces, ranges, *kubernetes, *slices()])
+        assert len(held) > 100
+
+    run(test())
+
+
+@pytest.mark.usefixtures("emptied")
+def test_changes_of_every_kind_are_followed(cluster: RealCluster, tmp_path: Path) -> None:
+    web = PODS[1]
+
+    async def test() -> None:
+        cluster.apply(*NODES, *PODS, *SERVICES)
+        await sliced(cluster)
+        async with controller(tmp_path, kubeconfig=cluster.admin) as running:
+            steps: list[Callable[[], None]] = [
+                lambda: cluster.apply(web | {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}}),
+                lambda: cluster.apply(*POLICIES),
+                lambda: cluster.apply(namespace_value("other", {"team": "b"})),
+                lambda: cluster.delete(web),
+                lambda: cluster.apply(service("dual", DUAL, "dns", ports=DNS_PORTS)),
+                lambda: cluster.delete(SERVICES[0]),
+                lambda: cluster.apply(*RANGES, node("node-b", ["192.0.2.9"], ["10.244.2.0/24", "fd00:10:244:2::/64"])),
+                lambda: cluster.delete(POLICIES[0]),
+                lambda: cluster.apply(namespace_value("other")),
+            ]  # fmt: skip
+            for number, step in enumerate(steps):
+                step()
+                before = -1
+                while (now := cluster.revision()) != before:  # the controller manager has done its part
+                    before = now
+                    await asyncio.sleep(0.5)
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                wanted = await from_files(folder, everything(cluster))
+                await running.comes_to(wanted)
+
+    run(test())
+
+
+class Gate:
+    """A way to the API server that can be shut; what comes through is not touched."""
+
+    def __init__(self, cluster: RealCluster) -> None:
+        self._target = cluster.address
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._is_open = True
+
+    async def start(self) -> int:
+        """The port to come through."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def shut(self) -> None:
+        """Break off every connection, and let none in until `open`."""
+        self._is_open = False
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+
+    def open(self) -> None:
+        self._is_open = True
+
+    async def stop(self) -> None:
+        self.shut()
+        if self._server is not None:
+            self._server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self._is_open:
+                far_reader, far_writer = await asyncio.open_connection(*self._target)
+                self._writers.add(far_writer)
+                try:
+                    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+                finally:
+                    self._writers.discard(far_writer)
+                    far_writer.close()
+        except OSError:
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+@pytest.mark.usefixtures("emptied")
+def test_what_a_compacted_server_no_longer_tells_is_listed_anew(
+    cluster: RealCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        cluster.apply(*NODES, *PODS, *SERVICES, *POLICIES)
+        await sliced(cluster)
+        gate = Gate(cluster)
+        port = await gate.start()
+        through = cluster.kubeconfig("gate", port=port)
+        async with controller(tmp_path, kubeconfig=through) as running:
+            gate.shut()
+            cluster.delete(PODS[4])
+            cluster.delete(POLICIES[1])
+            cluster.apply(service("late", ["10.96.2.1"]))
+            await until(
+                lambda: (
+                    not cluster.list(f"{RESOURCES['EndpointSlice'].path}?labelSelector=kubernetes.io/service-name=dns")[
+                        0
+                    ]["endpoints"]
+                )
+            )
+            cluster.compact()
+            cluster.kill_api_server()
+            cluster.start_api_server()
+            batches = len(running.switch.batches)
+            gate.open()
+            wanted = await from_files(tmp_path / "files", everything(cluster))
+            await running.comes_to(wanted)
+            assert "too old to go on from" in caplog.text
+            assert sum(map(len, running.switch.batches[batches:])) < len(wanted) / 2, "only what differs is written"
+        await gate.stop()
+
+    (tmp_path / "files").mkdir()
+    caplog.set_level("INFO", "controlplane")
+    run(test())
+
+
+@pytest.mark.usefixtures("emptied")
+def test_a_restarted_server_takes_nothing_away(cluster: RealCluster, tmp_path: Path) -> None:
+    async def test() -> None:
+        await defined(cluster)
+        cluster.apply(*NODES, *PODS, *SERVICES, *POLICIES, *RANGES, *CLUSTER_POLICIES)
+        await sliced(cluster)
+        async with controller(tmp_path, kubeconfig=cluster.admin) as running:
+            held, changes = running.held, running.controller.store.follow()
+            changes.take()
+            for number in range(2):
+                cluster.kill_api_server()
+                cluster.launch_api_server()
+                await until(cluster.is_ready)
+                late = service(f"late-{number}", [f"10.96.2.{number}"], "nobody")
+                cluster.apply(late)
+                await until(lambda: running.knows("Service", "shop", late["metadata"]["name"]))  # noqa: B023
+                cluster.apply(cluster_policy_value("late", priority=number))
+                await until(lambda: running.knows("ClusterNetworkPolicy", "", "late"))
+                cluster.delete(cluster_policy_value("late"))
+                await until(lambda: not running.knows("ClusterNetworkPolicy", "", "late"))
+                cluster.delete(late)
+                await until(lambda: not running.knows("Service", "shop", late["metadata"]["name"]))  # noqa: B023
+            await running.comes_to(held)
+            changed = {ref.name for ref in changes.take()}
+            assert all(name == "kubernetes" or name.startswith("late") for name in changed), changed
+
+    run(test())
