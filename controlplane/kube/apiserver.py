@@ -376,18 +376,22 @@ class ApiServerSource:
 
     # -- writing Events, the only thing that is ever written
 
-    async def write(self, method: str, path: str, body: dict[str, Any]) -> int:
-        """Send `body` with POST or, as a merge patch, PATCH; the HTTP status, 0 if there was no answer."""
+    async def write(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Send `body` with POST or, as a merge patch, PATCH; the HTTP status, 0 if there was no answer, and the object as it is now."""
         if self._api is None:
-            return 0
+            return 0, {}
         content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        response = await self._send(
+        answer = await self._send(
             self._api, method, path, (), {"Content-Type": content_type}, msgspec.json.encode(body)
         )
-        if response is None:
-            return 0
-        await response.read()
-        return response.status
+        if answer is None:
+            return 0, {}
+        status, data = answer
+        try:
+            value = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            value = None
+        return status, value if isinstance(value, dict) else {}
 
     async def uid(self, ref: ObjectRef) -> str:
         """The object's uid, which is not held; "" if it cannot be told."""
@@ -397,11 +401,11 @@ class ApiServerSource:
         root, _, plural = resource.path.rpartition("/")
         path = f"{root}/namespaces/{ref.namespace}/{plural}" if resource.namespaced else resource.path
         query = (("fieldSelector", f"metadata.name={ref.name}"),)
-        response = await self._send(self._api, "GET", path, query, {}, None)
-        if response is None or response.status != 200:
+        answer = await self._send(self._api, "GET", path, query, {}, None)
+        if answer is None or answer[0] != 200:
             return ""
         try:
-            found = msgspec.json.decode(await response.read(), type=_List)
+            found = msgspec.json.decode(answer[1], type=_List)
             return str(found.items[0]["metadata"]["uid"]) if found.items else ""
         except (msgspec.DecodeError, KeyError, TypeError):
             return ""
@@ -414,10 +418,12 @@ class ApiServerSource:
         query: Sequence[tuple[str, str]],
         headers: dict[str, str],
         body: bytes | None,
-    ) -> aiohttp.ClientResponse | None:
+    ) -> tuple[int, bytes] | None:
+        """HTTP status and body of an answer; None if there was none."""
         timeout = aiohttp.ClientTimeout(total=_WRITE_SECONDS)
         try:
-            return await self._request(api, method, path, query, headers, body, timeout)
+            async with await self._request(api, method, path, query, headers, body, timeout) as response:
+                return response.status, await response.read()
         except (_RequestError, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.debug("%s %s: %s", method, path, _words(error))
             return None
@@ -472,6 +478,8 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection was broken off"
     return str(error) or type(error).__name__
 
 

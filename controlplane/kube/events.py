@@ -1,7 +1,7 @@
 """Kubernetes Events about objects that are wrong: one for each object and complaint, counted up when it comes back.
 
 Rate-limited, in all and for each object, so that neither a cluster full of mistakes nor one object that flaps floods the API server.
-An event's name follows from what it says: after a restart the same complaint counts up the same event.
+An event's name follows from what it says of which object: after a restart the same complaint counts up the same event.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
-
-import msgspec
 
 from controlplane.kube.objects import RESOURCES, ObjectRef
 
@@ -33,7 +31,7 @@ _REMEMBERED = 2000
 class Writer(Protocol):
     """Who talks to the API server."""
 
-    async def write(self, method: str, path: str, body: dict[str, Any]) -> int: ...
+    async def write(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]: ...
 
     async def uid(self, ref: ObjectRef) -> str: ...
 
@@ -54,11 +52,6 @@ class _Bucket:
         return True
 
 
-class _Posted(msgspec.Struct):
-    count: int
-    first: str
-
-
 class EventRecorder:
     """Posts what `report` is told; what is over the limit is left out and counted in `dropped`."""
 
@@ -68,7 +61,7 @@ class EventRecorder:
         self._clock = clock
         self._all = _Bucket(BURST, PER_SECOND, clock())
         self._objects: dict[ObjectRef, _Bucket] = {}
-        self._posted: dict[str, _Posted] = {}
+        self._counts: dict[str, int] = {}
         self._waiting: deque[tuple[ObjectRef, str]] = deque()
         self._arrived = asyncio.Event()
         self.dropped = 0
@@ -97,26 +90,38 @@ class EventRecorder:
                 await self._post(*self._waiting.popleft())
 
     async def _post(self, ref: ObjectRef, message: str) -> None:
-        digest = hashlib.blake2b(f"{ref} {message} {self._node}".encode(), digest_size=8).hexdigest()
-        name = f"{ref.name[:200]}.{digest}"
+        uid = await self._writer.uid(
+            ref
+        )  # part of the name: an object made anew under an old name has events of its own
+        digest = hashlib.blake2b(f"{ref} {uid} {message} {self._node}".encode(), digest_size=8).hexdigest()
+        name = f"{ref.name[:200].rstrip('.-')}.{digest}"
         namespace = ref.namespace or "default"
         path = f"/api/v1/namespaces/{namespace}/events"
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = self._posted.get(name)
-        if known is not None:
-            known.count += 1
-            status = await self._writer.write("PATCH", f"{path}/{name}", {"count": known.count, "lastTimestamp": now})
+        if len(self._counts) > _REMEMBERED:
+            self._counts.clear()
+        count = self._counts.get(name)
+        if count is not None:
+            status = await self._count(f"{path}/{name}", name, count + 1, now)
             if status != 404:  # else it has expired, as events do
                 return
-        if len(self._posted) > _REMEMBERED:
-            self._posted.clear()
-        self._posted[name] = _Posted(1, now)
-        body = event_body(ref, message, self._node, name, namespace, now, await self._writer.uid(ref))
-        status = await self._writer.write("POST", path, body)
-        if status == 409:  # an earlier life of this controller has said so already
-            status = await self._writer.write("PATCH", f"{path}/{name}", {"lastTimestamp": now})
+        body = event_body(ref, message, self._node, name, namespace, now, uid)
+        status, _ = await self._writer.write("POST", path, body)
+        if status == 409:  # an earlier life of this controller has said so already; how often, the event knows
+            status, event = await self._writer.write("PATCH", f"{path}/{name}", {"lastTimestamp": now})
+            count = event.get("count")
+            if status < 300 and isinstance(count, int):
+                status = await self._count(f"{path}/{name}", name, count + 1, now)
+        elif status and status < 300:
+            self._counts[name] = 1
         if status >= 400 or not status:
             log.debug("the event about %s was not taken: %s", ref, status or "no answer")
+
+    async def _count(self, path: str, name: str, count: int, now: str) -> int:
+        """Have an event that is there say that it has come `count` times; the HTTP status."""
+        status, _ = await self._writer.write("PATCH", path, {"count": count, "lastTimestamp": now})
+        self._counts[name] = count
+        return status
 
 
 def event_body(

@@ -44,6 +44,9 @@ class FakeApiServer:
         self.absent: set[str] = set()
         self._snapshots: list[tuple[int, list[dict[str, Any]]]] = []
         self.written: list[tuple[str, str, dict[str, Any]]] = []
+        self.reported: dict[str, dict[str, Any]] = {}
+        self.broken_answers = 0
+        self.uid = "u-1"
         self._changed = asyncio.Event()
         self._cut = 0
         self.url = ""
@@ -91,7 +94,7 @@ class FakeApiServer:
             self.throttled -= 1
             return web.json_response({"message": "too many requests"}, status=429, headers={"Retry-After": "1"})
         if request.query.get("fieldSelector"):
-            return web.json_response({"metadata": {}, "items": [{"metadata": {"uid": "u-1"}}]})
+            return web.json_response({"metadata": {}, "items": [{"metadata": {"uid": self.uid}}]})
         resource = next(item for item in RESOURCES.values() if item.path == request.path)
         if resource.kind in self.absent:
             return web.json_response({"message": "the server could not find the requested resource"}, status=404)
@@ -126,15 +129,23 @@ class FakeApiServer:
         response.enable_compression()  # if the client takes it, as the API server does for large answers
         return response
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         """An Event that is posted or counted up."""
         body = await request.json()
-        names = {item["metadata"]["name"] for method, _, item in self.written if method == "POST"}
         self.written.append((request.method, request.path, body))
-        known = body["metadata"]["name"] if request.method == "POST" else request.path.rpartition("/")[2]
-        if (request.method == "POST") == (known in names):
+        if self.broken_answers:
+            self.broken_answers -= 1
+            broken = web.StreamResponse(status=201, headers={"Content-Length": "1000"})
+            await broken.prepare(request)
+            await broken.write(b"{")
+            assert request.transport is not None
+            request.transport.close()
+            return broken
+        name = body["metadata"]["name"] if request.method == "POST" else request.path.rpartition("/")[2]
+        if (request.method == "POST") == (name in self.reported):
             return web.json_response({}, status=409 if request.method == "POST" else 404)
-        return web.json_response({}, status=201 if request.method == "POST" else 200)
+        self.reported[name] = self.reported.get(name, {}) | body
+        return web.json_response(self.reported[name], status=201 if request.method == "POST" else 200)
 
     async def _watch(self, request: web.Request, kind: str) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -404,21 +415,43 @@ def test_events_are_posted_about_what_is_wrong_and_counted_up(tmp_path: Path) ->
             later = EventRecorder(source, "node-a")  # another life says the same: the same event
             again = asyncio.create_task(later.run())
             later.report([(ref, "does not fit")])
-            await until(lambda: len(server.written) == 4)
-            assert [item[0] for item in server.written[2:]] == ["POST", "PATCH"]
-            later.report([(ObjectRef("ClusterNetworkPolicy", "", "guard"), "odd")])
             await until(lambda: len(server.written) == 5)
-            assert server.written[4][1] == "/api/v1/namespaces/default/events"
+            assert [item[0] for item in server.written[2:]] == ["POST", "PATCH", "PATCH"]
+            assert [item["count"] for item in server.reported.values()] == [3]
+            server.uid = "u-2"  # deleted and made anew
+            later.report([(ref, "does not fit")])
+            await until(lambda: len(server.reported) == 2)
+            assert server.written[-1][2]["involvedObject"]["uid"] == "u-2" and server.written[-1][2]["count"] == 1
+            later.report([(ObjectRef("ClusterNetworkPolicy", "", f"{'guard.' * 33}a.b"), "odd")])
+            await until(lambda: len(server.reported) == 3)
+            method, path, body = server.written[-1]
+            assert (method, path) == ("POST", "/api/v1/namespaces/default/events")
+            assert ".." not in body["metadata"]["name"]
             for item in (task, again):
                 item.cancel()
 
     run(test())
 
 
+def test_an_answer_to_an_event_that_breaks_off_ends_nothing(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with api_server() as server, following(server, tmp_path) as (store, source):
+            await store.wait_synced()
+            server.broken_answers = 2
+            recorder = EventRecorder(source, "node-a")
+            task = asyncio.create_task(recorder.run())
+            recorder.report([(ObjectRef("Service", "shop", "web"), f"complaint {number}") for number in range(3)])
+            await until(lambda: len(server.written) == 3)
+            assert not task.done() and not server.broken_answers
+            task.cancel()
+
+    run(test())
+
+
 def test_events_are_limited_for_each_object_and_in_all() -> None:
     class Silent:
-        async def write(self, method: str, path: str, body: dict[str, Any]) -> int:
-            return 201
+        async def write(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+            return 201, {}
 
         async def uid(self, ref: ObjectRef) -> str:
             return ""
@@ -562,7 +595,7 @@ def test_credentials_that_cannot_be_had_for_a_moment_are_tried_again(tmp_path: P
             server.put(service_value("later"))
             server.cut()
             await asyncio.sleep(0.1)
-            assert await source.write("POST", "/api/v1/namespaces/shop/events", {}) == 0
+            assert await source.write("POST", "/api/v1/namespaces/shop/events", {}) == (0, {})
             api.configuration.refresh_api_key_hook = None
             await until(lambda: len(store) == 1)
 

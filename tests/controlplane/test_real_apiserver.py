@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -12,11 +16,16 @@ from typing import Any
 import pytest
 import yaml
 from google.protobuf import text_format
+from kubernetes_asyncio.config import incluster_config
 
 from controlplane.app import Controller, ControllerOptions
 from controlplane.desired.entities import describe
 from controlplane.kube import apiserver
-from controlplane.kube.objects import RESOURCES, ObjectRef
+from controlplane.kube.apiserver import ApiServerSource
+from controlplane.kube.objects import RESOURCES, ObjectRef, Resource
+from controlplane.p4rt.connection import Target
+from kulvert.cli import run as kulvert
+from kulvert.inspection.switch import Switch
 from p4base.messages import p4r
 from tests.controlplane.cluster import (
     cluster_policy_value,
@@ -32,6 +41,9 @@ from tests.controlplane.cluster import (
 from tests.controlplane.fake_switch import FakeSwitch
 from tests.controlplane.pipeline import make_p4info
 from tests.controlplane.real_cluster import RealCluster, missing_programs, real_cluster
+from tests.controlplane.test_app import switch as fake_switch
+from tests.kulvert.node import Node, running_node
+from tests.kulvert.test_deploy import DEPLOY, OVERLAYS, resources
 
 MISSING = missing_programs()
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
@@ -69,6 +81,9 @@ def emptied(cluster: RealCluster) -> Iterator[None]:
         for value in left:  # some are finalized or made anew by the controller manager
             cluster.delete(value)
     cluster.delete(DEFINITION)
+    for path in (cluster.path(DEFINITION), RESOURCES["ClusterNetworkPolicy"].path):
+        while cluster.request("GET", path)[0] != 404:
+            assert time.monotonic() < deadline, f"{path} does not go away"
 
 
 def _is_kubernetes_own(value: Value) -> bool:
@@ -514,3 +529,177 @@ def test_a_restarted_server_takes_nothing_away(cluster: RealCluster, tmp_path: P
             assert all(name == "kubernetes" or name.startswith("late") for name in changed), changed
 
     run(test())
+
+
+def deployed() -> list[Value]:
+    """The objects of deploy/base with their namespace, as kustomize gives them, but for the ConfigMap."""
+    found = list(resources(DEPLOY / "base"))
+    for value in found:
+        if value["kind"] in ("ServiceAccount", "DaemonSet"):
+            value["metadata"]["namespace"] = "kulvert"
+    return found
+
+
+def audited(cluster: RealCluster) -> list[Value]:
+    """What the controller's account has asked for, and the answers."""
+    records = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
+    return [record for record in records if record["user"]["username"] == ACCOUNT]
+
+
+@pytest.mark.usefixtures("emptied")
+def test_its_account_may_what_it_needs_and_nothing_else(cluster: RealCluster, tmp_path: Path) -> None:
+    homeless = pod("homeless", ["10.244.1.40"], {"app": "homeless"}, node="node-a")
+    reason = "has no switch port"
+
+    def events() -> list[Value]:
+        found = cluster.list("/api/v1/namespaces/shop/events")
+        return [item for item in found if item["involvedObject"]["name"] == "homeless"]
+
+    async def test() -> None:
+        await defined(cluster)
+        cluster.apply(*deployed(), *NODES, homeless, *CLUSTER_POLICIES)
+        token = cluster.account_token("kulvert", "kulvert-controller")
+        kubeconfig = cluster.kubeconfig("account", token)
+        for life in (1, 2):
+            async with controller(tmp_path, kubeconfig=kubeconfig):
+                await until(lambda life=life: [item["count"] for item in events()] == [life], "the Event")  # type: ignore[misc]
+        (event,) = events()
+        assert (event["type"], event["reason"]) == ("Warning", "NotProgrammed") and reason in event["message"]
+        held = cluster.ask("GET", "/api/v1/namespaces/shop/pods/homeless")
+        assert event["involvedObject"]["uid"] == held["metadata"]["uid"]
+
+    run(test())
+    (role,) = [item for item in deployed() if item["kind"] == "ClusterRole"]
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    records = audited(cluster)
+    refused = [record for record in records if record["responseStatus"]["code"] in (401, 403)]
+    used = {(it["objectRef"].get("apiGroup", ""), it["objectRef"]["resource"], it["verb"]) for it in records}
+    assert not refused
+    assert used == granted
+
+
+@pytest.mark.usefixtures("emptied")
+def test_an_account_that_is_made_anew_is_gone_on_with(
+    cluster: RealCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = cluster.address
+    token_file = tmp_path / "token"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(port))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token_file))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(cluster.authority.certificate))
+    monkeypatch.setattr(apiserver, "WATCH_SECONDS", 1)
+    (account,) = [item for item in deployed() if item["kind"] == "ServiceAccount"]
+
+    async def test() -> None:
+        cluster.apply(*deployed(), *NODES)
+        token_file.write_text(cluster.account_token("kulvert", "kulvert-controller"))
+        async with controller(tmp_path, in_cluster=True) as running:
+            cluster.delete(account)
+            await until(lambda: "answers 401 Unauthorized" in caplog.text, "a refused token")
+            cluster.apply(account, SERVICES[0])
+            token_file.write_text(cluster.account_token("kulvert", "kulvert-controller"))
+            await until(lambda: running.knows("Service", "shop", "cluster-ip"))
+
+    run(test())
+
+
+@pytest.mark.usefixtures("emptied")
+def test_a_list_of_which_a_page_is_gone_begins_anew(
+    cluster: RealCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(apiserver, "PAGE_SIZE", 3)
+    asked = ApiServerSource._get
+    pages: list[bool] = []
+
+    async def get(
+        self: ApiServerSource, api: Any, resource: Resource, query: list[tuple[str, str]], idle: float
+    ) -> Any:
+        if resource.kind == "Service" and "continue" in dict(query):
+            pages.append(True)
+            if len(pages) == 3:  # the pages so far are of a state that nobody can tell any more
+                cluster.apply(service("late", ["10.96.2.1"]))
+                cluster.delete(SERVICES[0])
+                cluster.compact()
+                cluster.kill_api_server()
+                cluster.start_api_server()
+        return await asked(self, api, resource, query, idle)
+
+    async def test() -> None:
+        cluster.apply(*SERVICES)
+        monkeypatch.setattr(ApiServerSource, "_get", get)
+        async with controller(tmp_path, kubeconfig=cluster.admin) as running:
+            names = {item["metadata"]["name"] for item in cluster.list("/api/v1/services")}
+            held = {ref.name for ref, _ in running.controller.store if ref.kind == "Service"}
+            assert held == names and "late" in held and len(pages) > 6
+        assert "services: too old to go on from; listing again" in caplog.text
+
+    caplog.set_level("INFO", "controlplane")
+    run(test())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda folder: folder.name)
+def test_the_overlays_are_taken_and_so_are_their_pods(cluster: RealCluster, overlay: Path) -> None:
+    tool = shutil.which("kustomize") or shutil.which("kubectl")
+    if tool is None:
+        pytest.skip("neither kustomize nor kubectl is on the PATH")
+    argv = [tool, "build" if tool.endswith("kustomize") else "kustomize", str(overlay)]
+    built = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+    values = list(yaml.safe_load_all(built))
+    cluster.apply(*(value for value in values if value["kind"] == "Namespace"))
+    cluster.apply(*values, dry_run=True)
+    (template,) = [value["spec"]["template"] for value in values if value["kind"] == "DaemonSet"]
+    metadata = template["metadata"] | {"name": "kulvert-0", "namespace": "kulvert"}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}, dry_run=True)
+
+
+def held_natively(node: Node) -> dict[bytes, bytes]:
+    """What the native switch of a node holds."""
+    with Switch(Target(node.address, 0)) as switch:
+        return {wire.key: wire.message.SerializeToString(deterministic=True) for wire in switch.read_all()}
+
+
+@pytest.mark.usefixtures("emptied")
+def test_the_native_switch_holds_what_the_cluster_says(
+    cluster: RealCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.apply(*NODES, *PODS, *SERVICES, *POLICIES)
+    run(sliced(cluster))
+    files, live = tmp_path / "files", tmp_path / "live"
+    files.mkdir()
+    live.mkdir()
+    with running_node(files, everything(cluster)) as node:
+        wanted = held_natively(node)
+    with running_node(live, [], manifests=None, kubeconfig=cluster.admin) as node:
+        assert not node.controller.reconciler.problems
+        assert held_natively(node) == wanted and len(wanted) > 100
+        assert kulvert(["diff", *node.arguments]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("emptied")
+def test_the_command_ends_at_once_when_asked(cluster: RealCluster, tmp_path: Path) -> None:
+    cluster.apply(*NODES, SERVICES[0])
+    p4info, device = tmp_path / "node.p4info.txtpb", tmp_path / "node.json"
+    p4info.write_text(text_format.MessageToString(make_p4info()))
+    device.write_text("{}")
+    with fake_switch() as switch:
+        argv = [sys.executable, "-m", "kulvert", "controller", "--node", "node-a", "--kubeconfig", str(cluster.admin)]
+        argv += ["--switch", switch.address, "--p4info", str(p4info), "--device-config", str(device)]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if "the switch is in step" in line:
+                    break
+            process.terminate()
+            lines += process.communicate(timeout=PATIENCE)[1].splitlines()
+        assert process.returncode == 0 and "stopped" in lines[-1], lines
+        assert not [line for line in lines if "Traceback" in line or "Unclosed" in line]
+        assert switch.table("service_frontend_table")
