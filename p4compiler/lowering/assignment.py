@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from p4compiler.diagnostics import Kind
 from p4compiler.ir import expressions as ex
 from p4compiler.ir import fold
 from p4compiler.ir import statements as st
-from p4compiler.ir.types import BOOLEAN, Bits
+from p4compiler.ir.types import BOOLEAN, Bits, Varbit
 from p4compiler.lowering import values as v
 from p4compiler.lowering.places import PlaceLowering
 from p4compiler.source import Span
@@ -44,7 +46,60 @@ class AssignmentLowering(PlaceLowering):
                 return self._copy(value, union_type, span)
             case v.StackPlace(type=stack_type):
                 return self._copy(value, stack_type, span)
+            case v.ArrayElement():
+                return self.frozen(self.selected(value, span), span)
         return value
+
+    # -- arrays
+
+    def selected(self, value: v.Value, span: Span) -> v.Value:
+        """What an element of an array by a computed index holds; any other value as it is."""
+        if not isinstance(value, v.ArrayElement):
+            return value
+        index = value.index
+        if not isinstance(index, ex.VariableValue | ex.FieldValue | ex.ParameterValue):
+            index = self.as_scalar(self.frozen(v.Scalar(index), span), span)
+        elements = [self.selected(element, span) for element in value.elements]
+        inside = index_within(index, len(elements), span)
+        return self._either(inside, self._choice(index, 0, elements, span), elements[0], span)
+
+    def _choice(self, index: ex.Expression, first: int, elements: list[v.Value], span: Span) -> v.Value:
+        """The element at the index, `elements` being those from `first` on: by halves, so that nothing nests deep."""
+        if len(elements) == 1:
+            return elements[0]
+        half = len(elements) // 2
+        below = index_below(index, first + half, span)
+        then = self._choice(index, first, elements[:half], span)
+        return self._either(below, then, self._choice(index, first + half, elements[half:], span), span)
+
+    def _either(self, condition: ex.Expression, then: v.Value, otherwise: v.Value, span: Span) -> v.Value:
+        """One of two values without headers, part by part."""
+        if isinstance(then, v.Structure) and isinstance(otherwise, v.Structure):
+            parts = zip(then.fields.items(), otherwise.fields.values(), strict=True)
+            return v.Structure(then.type, {n: self._either(condition, one, two, span) for (n, one), two in parts})
+        one, two = self.as_scalar(then, span), self.as_scalar(otherwise, span)
+        if isinstance(one.type, Varbit):
+            raise self.session.refused("an array with varbit in it needs constant indices on this target", span)
+        return v.Scalar(fold.conditional(condition, one, two, span))
+
+    def _assign_element(self, target: v.ArrayElement, write: Callable[[v.Value], None], span: Span) -> None:
+        """Let `write` emit what writes the element at the index; beyond the last, nothing is written."""
+        index = target.index
+
+        def among(first: int, elements: list[v.Value]) -> None:
+            if len(elements) == 1:
+                write(elements[0])
+                return
+            half = len(elements) // 2
+            self.emitter.branch(
+                index_below(index, first + half, span),
+                lambda: among(first, elements[:half]),
+                lambda: among(first + half, elements[half:]),
+                span,
+            )
+
+        inside = index_within(index, len(target.elements), span)
+        self.emitter.branch(inside, lambda: among(0, target.elements), lambda: None, span)
 
     def _copy(self, value: v.Value, type_: model.Type, span: Span) -> v.Value:
         place = self.temporary(type_, span)
@@ -99,8 +154,9 @@ class AssignmentLowering(PlaceLowering):
 
     def assign(self, target: v.Value, value: v.Value, span: Span) -> None:
         """Emit `target = value` for values of any kind."""
-        if not isinstance(value, v.Scalar) and not v.is_place(value) and _reads(value, target):
-            # `h = {h.b, h.a}`: all of the right side is read before anything is written.
+        whole = isinstance(value, v.Scalar) or (isinstance(value, v.Structure) and value.is_stored)
+        if not whole and not _is_header_place(value) and _reads(value, target):
+            # `s = {s.b, s.a}`: all of the right side is read before anything is written.
             value = self.frozen(value, span)
         self._assign(target, value, span)
 
@@ -108,6 +164,8 @@ class AssignmentLowering(PlaceLowering):
         if isinstance(value, v.DefaultValue):
             value = self.default(self._type_of_place(target), span)
         match target:
+            case v.ArrayElement():
+                self._assign_element(target, lambda element: self._assign(element, value, span), span)
             case v.SliceTarget():
                 self._assign_slice(target, self.as_scalar(value, span), span)
             case v.Scalar():
@@ -139,6 +197,8 @@ class AssignmentLowering(PlaceLowering):
                 return type_
             case v.UnionElement(type=type_):
                 return type_
+            case v.ArrayElement(elements=elements):
+                return self._type_of_place(elements[0])
             case v.StackPlace(type=stack_type):
                 return stack_type
             case v.Scalar(expression=expression):
@@ -153,6 +213,11 @@ class AssignmentLowering(PlaceLowering):
         base, high, low = target.base, target.high, target.low
         while isinstance(base, v.SliceTarget):
             high, low, base = base.low + high, base.low + low, base.base
+        if isinstance(base, v.ArrayElement):
+            self._assign_element(
+                base, lambda element: self._assign_slice(v.SliceTarget(element, high, low), value, span), span
+            )
+            return
         place = v.scalar_target(base)
         bits = place.type
         assert isinstance(bits, Bits)
@@ -239,6 +304,35 @@ class AssignmentLowering(PlaceLowering):
             case v.StackPlace(stack=stack):
                 for index in range(len(stack.elements)):
                     self.invalidate(self.element(value, index, span), span)
+
+
+def index_within(index: ex.Expression, size: int, span: Span) -> ex.Expression:
+    """The index is one of an array's or stack's: not negative, and not beyond the last."""
+    type_ = index.type
+    assert isinstance(type_, Bits)
+    tests: list[ex.Expression] = []
+    if type_.signed:
+        tests.append(fold.binary(ex.BinaryOperator.GE, index, fold.constant(0, type_, span), span))
+    if largest_index(type_) >= size:
+        tests.append(fold.binary(ex.BinaryOperator.LE, index, fold.constant(size - 1, type_, span), span))
+    return fold.conjunction(tests, span)
+
+
+def index_below(index: ex.Expression, bound: int, span: Span) -> ex.Expression:
+    type_ = index.type
+    assert isinstance(type_, Bits)
+    if bound > largest_index(type_):
+        return ex.BooleanConstant(span, True)
+    return fold.binary(ex.BinaryOperator.LT, index, fold.constant(bound, type_, span), span)
+
+
+def largest_index(type_: Bits) -> int:
+    return (1 << type_.width - type_.signed) - 1
+
+
+def _is_header_place(value: v.Value) -> bool:
+    """The value is copied as a whole."""
+    return v.is_place(value) and not isinstance(value, v.Structure)
 
 
 def _reads(value: v.Value, target: v.Value) -> bool:

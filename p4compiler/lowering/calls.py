@@ -296,11 +296,11 @@ class CallLowering(ExpressionLowering):
     def _shareable(self, parameters: Sequence[ast.Parameter], values: Sequence[v.Value | None]) -> list[bool]:
         """Which arguments the callee can work on in place: those that overlap with none that is written."""
         if len(values) == 1 or all(parameter.direction in _IN for parameter in parameters):
-            return [value is not None and not isinstance(value, v.SliceTarget) for value in values]
+            return [value is not None and not isinstance(value, v.SliceTarget | v.ArrayElement) for value in values]
         prints = [None if value is None else v.footprint_of(value) for value in values]
         result = []
         for index, (parameter, value, own) in enumerate(zip(parameters, values, prints, strict=True)):
-            if own is None or isinstance(value, v.SliceTarget):
+            if own is None or isinstance(value, v.SliceTarget | v.ArrayElement):
                 result.append(False)
                 continue
             written = parameter.direction in _OUT
@@ -362,9 +362,9 @@ class CallLowering(ExpressionLowering):
         return place
 
     def read(self, place: v.Value, span: Span) -> v.Value:
-        """The value of a place that may be a slice."""
+        """The value of a place that may be a slice or an array's element."""
         if not isinstance(place, v.SliceTarget):
-            return place
+            return self.selected(place, span)
         base = self.as_scalar(self.read(place.base, span), span)
         return v.Scalar(fold.slice_of(base, place.high, place.low, span))
 

@@ -44,7 +44,7 @@ class BlockEmitter:
         return tuple(self._block)
 
     def emit(self, statement: st.Statement) -> None:
-        self._storage.count_statement(statement.span)
+        self._storage.count_statements(1, statement.span)
         self._block.append(statement)
 
     def nested(self, body: Body) -> st.Block:
@@ -113,7 +113,7 @@ class StateEmitter:
         self.end(Transition(span, (), (SelectCase(span, (), target),)))
 
     def emit(self, statement: st.Statement) -> None:
-        self._storage.count_statement(statement.span)
+        self._storage.count_statements(1, statement.span)
         self._body.append(statement)
 
     def branch(self, condition: ex.Expression, then: Body, otherwise: Body, span: Span) -> None:

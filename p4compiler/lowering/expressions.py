@@ -14,7 +14,7 @@ from p4compiler.ir import fold
 from p4compiler.ir import statements as st
 from p4compiler.ir.types import BOOLEAN, Bits
 from p4compiler.lowering import values as v
-from p4compiler.lowering.assignment import AssignmentLowering
+from p4compiler.lowering.assignment import AssignmentLowering, index_within
 from p4compiler.lowering.errors import Abandoned
 from p4compiler.source import Span
 from p4compiler.syntax import ast
@@ -62,11 +62,14 @@ class ExpressionLowering(AssignmentLowering):
             if bounds is None:
                 raise self.session.refused("the bounds of a slice on the left must be constant", expression.span)
             return v.SliceTarget(base, *bounds)
-        value = self.value(expression)
+        value = self._located(expression)
         return self._freeze_index(value, expression.span) if freeze else value
 
     def _freeze_index(self, value: v.Value, span: Span) -> v.Value:
         match value:
+            case v.ArrayElement(index=index, elements=elements):
+                frozen = self.as_scalar(self.frozen(v.Scalar(index), span), span)
+                return v.ArrayElement(frozen, [self._freeze_index(element, span) for element in elements])
             case v.HeaderPlace(type=type_, reference=ex.StackElement() as element):
                 return v.HeaderPlace(type_, self._frozen_element(element, span))
             case v.Scalar(expression=ex.FieldValue(header=ex.StackElement() as element, index=index)):
@@ -74,8 +77,8 @@ class ExpressionLowering(AssignmentLowering):
             case v.UnionElement(type=union_type, members=members):
                 reference = members[0].reference
                 assert isinstance(reference, ex.StackElement)
-                frozen = self._frozen_element(reference, span)
-                return v.UnionElement(union_type, [_at(member, frozen) for member in members])
+                frozen_element = self._frozen_element(reference, span)
+                return v.UnionElement(union_type, [_at(member, frozen_element) for member in members])
         return value
 
     def _frozen_element(self, element: ex.StackElement, span: Span) -> ex.StackElement:
@@ -86,21 +89,17 @@ class ExpressionLowering(AssignmentLowering):
     def _bounded(self, element: ex.StackElement) -> ex.StackElement:
         """An index beyond the stack reads its first element, and its guard keeps it from being written."""
         size, index, span = len(element.stack.elements), element.index, element.span
-        type_ = index.type
-        assert isinstance(type_, Bits)
-        largest = (1 << type_.width - type_.signed) - 1
-        tests: list[ex.Expression] = []
-        if type_.signed:
-            tests.append(fold.binary(ex.BinaryOperator.GE, index, fold.constant(0, type_, span), span))
-        if largest >= size:
-            tests.append(fold.binary(ex.BinaryOperator.LE, index, fold.constant(size - 1, type_, span), span))
-        if not tests:
+        inside = index_within(index, size, span)
+        if isinstance(inside, ex.BooleanConstant):
             return element
-        inside = fold.conjunction(tests, span)
-        bounded = fold.conditional(inside, index, fold.constant(0, type_, span), span)
+        bounded = fold.conditional(inside, index, fold.constant(0, index.type, span), span)
         return ex.StackElement(span, element.stack, bounded, inside)
 
     def value(self, expression: ast.Expression) -> v.Value:
+        return self.selected(self._located(expression), expression.span)
+
+    def _located(self, expression: ast.Expression) -> v.Value:
+        """The value; of an array's element by a computed index, where it lies."""
         known = self.checked.constant_of.get(expression)
         if known is not None:
             value = self.constant(known, self.type_of(expression), expression.span)
@@ -163,15 +162,14 @@ class ExpressionLowering(AssignmentLowering):
         base, name = expression.base, expression.member.text
         if isinstance(base, ast.Call) and self.checked.call_of[base].kind is CallKind.TABLE_APPLY:
             return self.apply_for_result(base, name, expression.span)
-        return self.member(self.value(base), name, expression.span)
+        return self.member(self._located(base), name, expression.span)
 
     def _index(self, expression: ast.Index) -> v.Value:
         # The base is where the element lies, not what it holds: it is not read before the index is known.
-        base = self.value(expression.base)
+        base = self._located(expression.base)
         index = self.scalar(expression.index)
-        if isinstance(base, v.Structure):
-            assert isinstance(index, ex.Constant)
-            return list(base.fields.values())[index.value]
+        if isinstance(base, v.Structure | v.ArrayElement):
+            return self._array_element(base, index, expression)
         if isinstance(base, v.StackLiteral) and isinstance(index, ex.Constant):
             return base.elements[index.value]
         if not isinstance(base, v.StackPlace):
@@ -185,6 +183,26 @@ class ExpressionLowering(AssignmentLowering):
             case model.HeaderType() as header_type:
                 return v.HeaderPlace(header_type, element)
         raise self.session.refused("only headers and unions can be found by an index", expression.span)
+
+    def _array_element(self, base: v.Structure | v.ArrayElement, index: ex.Expression, at: ast.Index) -> v.Value:
+        if isinstance(base, v.ArrayElement):
+            inner = []
+            for element in base.elements:
+                assert isinstance(element, v.Structure | v.ArrayElement)
+                inner.append(self._array_element(element, index, at))
+            return v.ArrayElement(base.index, inner)
+        elements = list(base.fields.values())
+        if isinstance(index, ex.Constant):
+            if not 0 <= index.value < len(elements):
+                message = f"index {index.value} is outside of the array's {len(elements)} elements"
+                raise self.session.refused(message, at.span, Kind.OVERLIMIT)
+            return elements[index.value]
+        if not elements:
+            raise self.session.refused("an array without elements cannot be indexed", at.span, Kind.OVERLIMIT)
+        if self.types.holds_headers(base.type):
+            raise self.session.refused("an array with headers in it needs constant indices on this target", at.span)
+        self.storage.count_statements(len(elements), at.span)
+        return v.ArrayElement(index, elements)
 
     def _union_element(self, type_: model.HeaderUnionType, element: ex.StackElement) -> v.UnionElement:
         members = []
@@ -284,7 +302,7 @@ class ExpressionLowering(AssignmentLowering):
         given = self.values(elements[:-1] if rest else elements)
         resolved = self.types.resolve(type_)
         match resolved:
-            case model.StackType(element=element, size=size):
+            case model.StackType(element=element, size=size) if not self.types.is_array(resolved):
                 converted = [self.convert(value, element, span) for value in given]
                 converted += [self.default(element, span) for _ in range(size - len(given))]
                 return v.StackLiteral(resolved, converted)
@@ -292,12 +310,12 @@ class ExpressionLowering(AssignmentLowering):
                 return v.Structure(
                     resolved, {str(i): self.convert(value, element, span) for i, value in enumerate(given)}
                 )
-            case model.StructLikeType() | model.TupleType():
+            case model.StructLikeType() | model.TupleType() | model.StackType():
                 return self._build(resolved, given, span)
         return v.Structure(resolved, {str(index): value for index, value in enumerate(given)})
 
     def _build(self, type_: model.Type, given: list[v.Value], span: Span) -> v.Value:
-        """A struct, header or tuple of its members' values in order; those that are missing get their default."""
+        """A struct, header, tuple or array of its members' values in order; those that are missing get their default."""
         fields: dict[str, v.Value] = {}
         for index, (name, member) in enumerate(self.types.members(type_)):
             value = given[index] if index < len(given) else v.DefaultValue()
@@ -336,11 +354,11 @@ class ExpressionLowering(AssignmentLowering):
     def _convert_structure(
         self, source: model.Type, fields: dict[str, v.Value], target: model.Type, span: Span
     ) -> v.Value:
-        if isinstance(target, model.StackType):
+        if isinstance(target, model.StackType) and not self.types.is_array(target):
             return v.StackLiteral(target, [self.convert(item, target.element, span) for item in fields.values()])
         if isinstance(target, model.ListType):
             return v.Structure(target, fields)
-        if not isinstance(target, model.StructLikeType | model.TupleType):
+        if not isinstance(target, model.StructLikeType | model.TupleType | model.StackType):
             return v.Structure(source, fields)
         if isinstance(source, model.AnonymousStructType):
             in_order = [fields.get(name, v.DefaultValue()) for name, _ in self.types.members(target)]

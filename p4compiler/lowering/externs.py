@@ -212,13 +212,13 @@ class ExternLowering(CallLowering):
         if isinstance(scalar, Bits) or scalar == BOOLEAN:
             assert scalar is not None
             return v.Scalar(ex.Lookahead(span, offset, scalar)), offset + self.types.width(resolved)
-        if isinstance(resolved, model.StackType):
+        if isinstance(resolved, model.StackType) and not self.types.is_array(resolved):
             elements: list[v.Value] = []
             for _ in range(resolved.size):
                 element, offset = self._lookahead(resolved.element, offset, span)
                 elements.append(element)
             return v.StackLiteral(resolved, elements), offset
-        if not isinstance(resolved, model.StructType | model.HeaderType | model.TupleType):
+        if not isinstance(resolved, model.StructType | model.HeaderType | model.TupleType | model.StackType):
             raise self.session.refused(f"a lookahead of type {type_} is not supported", span)
         fields: dict[str, v.Value] = {}
         for name, member in self.types.members(resolved):

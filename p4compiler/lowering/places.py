@@ -73,7 +73,7 @@ class PlaceLowering:
                 scalar = self.types.scalar(resolved)
                 assert scalar is not None
                 return v.Scalar(fold.constant(self.types.enum_value(resolved, value), scalar, span))
-            case model.StackType(element=element) if isinstance(value, tuple):
+            case model.StackType(element=element) if isinstance(value, tuple) and not self.types.is_array(resolved):
                 return v.StackLiteral(resolved, [self.constant(item, element, span) for item in value])
             case model.ListType(element=element) if isinstance(value, tuple):
                 items = {str(i): self.constant(item, element, span) for i, item in enumerate(value)}
@@ -105,7 +105,7 @@ class PlaceLowering:
                 return v.HeaderLiteral(resolved, None)
             case model.HeaderUnionType():
                 return v.InvalidUnion(resolved)
-            case model.StackType(element=element, size=size):
+            case model.StackType(element=element, size=size) if not self.types.is_array(resolved):
                 return v.StackLiteral(resolved, [self.default(element, span) for _ in range(size)])
             case model.EnumType(underlying=underlying) if underlying is not None:
                 return self.default(underlying, span)
@@ -126,6 +126,8 @@ class PlaceLowering:
         match value:
             case v.Structure(fields=fields):
                 return fields[name]
+            case v.ArrayElement(index=index, elements=elements):
+                return v.ArrayElement(index, [self.member(element, name, span) for element in elements])
             case v.HeaderPlace():
                 return self._header_field(value, name, span)
             case v.HeaderLiteral(type=type_, fields=literal):
@@ -133,18 +135,18 @@ class PlaceLowering:
                     return literal[name]
                 return self.default(dict(self.types.members(type_))[name], span)
             case v.UnionPlace(type=union_type, union=union):
-                index = self._union_member(union_type, name)
-                member_type = self.types.members(union_type)[index][1]
+                number = self._union_member(union_type, name)
+                member_type = self.types.members(union_type)[number][1]
                 assert isinstance(member_type, model.HeaderType)
-                return v.HeaderPlace(member_type, ex.OneHeader(span, union.members[index]))
+                return v.HeaderPlace(member_type, ex.OneHeader(span, union.members[number]))
             case v.UnionElement(type=union_type, members=members):
                 return members[self._union_member(union_type, name)]
             case v.UnionCursor(type=union_type, stack=stack, is_next=is_next):
-                index = self._union_member(union_type, name)
-                member_type = self.types.members(union_type)[index][1]
+                number = self._union_member(union_type, name)
+                member_type = self.types.members(union_type)[number][1]
                 assert isinstance(member_type, model.HeaderType)
                 kind = ex.NextElement if is_next else ex.LastElement
-                return v.HeaderPlace(member_type, kind(span, stack, index))
+                return v.HeaderPlace(member_type, kind(span, stack, number))
             case v.StackPlace():
                 return self._stack_member(value, name, span)
         raise self.session.refused(f"no member '{name}' here", span, Kind.UNSUPPORTED)
@@ -159,7 +161,7 @@ class PlaceLowering:
 
     def _field_at(self, header: ex.HeaderReference, index: int, type_: model.Type, span: Span) -> v.Value:
         resolved = self.types.resolve(type_)
-        if isinstance(resolved, model.StructType | model.TupleType):
+        if isinstance(resolved, model.StructType | model.TupleType) or self.types.is_array(resolved):
             fields: dict[str, v.Value] = {}
             for name, member in self.types.members(resolved):
                 fields[name] = self._field_at(header, index, member, span)

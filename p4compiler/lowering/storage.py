@@ -47,13 +47,13 @@ class StorageBuilder:
         """Nothing more can be emitted."""
         return self._statements > MAX_STATEMENTS
 
-    def count_statement(self, span: Span) -> None:
-        """A statement is about to be emitted.
+    def count_statements(self, number: int, span: Span) -> None:
+        """So many statements, or choices inside of expressions, are about to be made.
 
         Raises:
             Abandoned: there are too many, which is reported.
         """
-        self._statements += 1
+        self._statements += number
         if self._statements > MAX_STATEMENTS:
             self._diagnostics.error(
                 Kind.OVERLIMIT, f"more than {MAX_STATEMENTS} statements, calls inlined and structures taken apart", span
@@ -103,6 +103,8 @@ class StorageBuilder:
                 union = self._union(resolved, self.unique(name), span)
                 self.unions.append(union)
                 return UnionPlace(resolved, union)
+            case model.StackType() if self._types.is_array(resolved):
+                return self._structure(resolved, name, span, field_lists)
             case model.StackType():
                 return self._stack(resolved, self.unique(name), span)
             case model.VoidType():
@@ -140,8 +142,10 @@ class StorageBuilder:
                 if field.declaration is not None:
                     self._fields.pop()
         else:
+            is_array = isinstance(type_, model.StackType)
             for member, member_type in self._types.members(type_):
-                fields[member] = self.make(member_type, f"{name}.{member}", span, field_lists)
+                member_name = f"{name}[{member}]" if is_array else f"{name}.{member}"
+                fields[member] = self.make(member_type, member_name, span, field_lists)
         return Structure(type_, fields, is_stored=True)
 
     def _header(self, type_: model.HeaderType, name: str, span: Span) -> Header:

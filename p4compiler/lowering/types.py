@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from p4compiler.diagnostics import Diagnostics, Kind, Note
 from p4compiler.ir import data_types as dt
@@ -24,6 +25,11 @@ from p4compiler.types.checked import CheckedProgram
 
 INTEGER_WIDTH = 64
 """A compile-time `int` that meets no sized type (a shift amount, an index) is kept in so many bits, or more if it needs."""
+
+
+def joined(outer: str, inner: str) -> str:
+    """The name of a part of a structure."""
+    return f"{outer}.{inner}" if outer else inner
 
 
 class TypeLowering:
@@ -64,11 +70,13 @@ class TypeLowering:
         return found
 
     def members(self, type_: model.Type) -> list[tuple[str, model.Type]]:
-        """Name and type of each part of a structure or tuple."""
+        """Name and type of each part of a structure, tuple or array."""
         if isinstance(type_, model.TupleType):
             return [(str(index), element) for index, element in enumerate(type_.elements)]
         if isinstance(type_, model.AnonymousStructType):
             return [(field.name, field.type) for field in type_.fields]
+        if isinstance(type_, model.StackType):
+            return [(str(index), type_.element) for index in range(type_.size)]
         assert isinstance(type_, model.StructLikeType)
         return [(field.name, field.type) for field in self.fields(type_)]
 
@@ -77,6 +85,24 @@ class TypeLowering:
         while isinstance(type_, model.NewType):
             type_ = type_.underlying
         return type_
+
+    def is_array(self, type_: model.Type) -> TypeGuard[model.StackType]:
+        """An array of anything but headers and unions, which is taken apart like a tuple; the others are stacks."""
+        return isinstance(type_, model.StackType) and not isinstance(
+            self.resolve(type_.element), model.HeaderType | model.HeaderUnionType
+        )
+
+    def holds_headers(self, type_: model.Type) -> bool:
+        """A header, union or stack is a part of the type."""
+        resolved = self.resolve(type_)
+        match resolved:
+            case model.HeaderType() | model.HeaderUnionType():
+                return True
+            case model.StackType(element=element):
+                return self.holds_headers(element)
+            case model.StructType() | model.TupleType():
+                return any(self.holds_headers(member) for _, member in self.members(resolved))
+        return False
 
     # -- scalars
 
@@ -117,7 +143,7 @@ class TypeLowering:
     # -- headers
 
     def header_layout(self, type_: model.HeaderType) -> HeaderLayout:
-        """A header's fields; those of structures in it are flattened to `outer.inner`."""
+        """A header's fields; those of structures and arrays in it are flattened to `outer.inner` and `outer[0]`."""
         found = self._layouts.get(type_)
         if found is None:
             fields = tuple(self._flatten(type_, "", type_.declaration.name.span))
@@ -130,7 +156,7 @@ class TypeLowering:
         return f"{name}<{', '.join(map(str, type_.arguments))}>" if type_.arguments else name
 
     def _flatten(self, type_: model.Type, prefix: str, span: Span) -> list[HeaderField]:
-        """The scalars of a header or of a structure in it; `span` is where the structure is, for an error."""
+        """The scalars of a header, or of a structure or array in it; `span` is where that is, for an error."""
         result: list[HeaderField] = []
         declared = (
             {field.name: field.declaration for field in self.fields(type_)}
@@ -142,10 +168,11 @@ class TypeLowering:
             place = span if declaration is None else declaration.span
             resolved = self.resolve(member)
             scalar = self.scalar(resolved)
+            full_name = f"{prefix}[{name}]" if isinstance(type_, model.StackType) else joined(prefix, name)
             if scalar is not None:
-                result.append(HeaderField(prefix + name, scalar))
-            elif isinstance(resolved, model.StructLikeType | model.TupleType):
-                result += self._flatten(resolved, f"{prefix}{name}.", place)
+                result.append(HeaderField(full_name, scalar))
+            elif isinstance(resolved, model.StructLikeType | model.TupleType) or self.is_array(resolved):
+                result += self._flatten(resolved, full_name, place)
             else:
                 raise self.refused(f"a header cannot hold a field of type {member} on this target", place)
         return result
@@ -166,6 +193,8 @@ class TypeLowering:
         resolved = self.resolve(type_)
         if isinstance(resolved, model.StructType | model.TupleType):
             return sum(self.scalar_count(member) for _, member in self.members(resolved))
+        if self.is_array(resolved):
+            return resolved.size * self.scalar_count(resolved.element)
         return 1
 
     def union_layout(self, type_: model.HeaderUnionType) -> UnionLayout:
@@ -211,6 +240,7 @@ class TypeLowering:
                 inner = self.data_type(element)
                 if isinstance(inner, dt.HeaderData | dt.HeaderUnionData):
                     return dt.StackData(inner, size)
+                return dt.TupleData((inner,) * size)  # P4Runtime knows no arrays of anything else
             case model.EnumType():
                 return self._enum_data(type_)
             case model.NewType():
@@ -228,12 +258,17 @@ class TypeLowering:
     def _header_data(self, type_: model.StructLikeType, prefix: str) -> tuple[dt.DataMember, ...]:
         result: list[dt.DataMember] = []
         for field in self.fields(type_):
-            name = prefix + self._member_name(field)
-            if isinstance(field.type, model.StructType):
-                result += self._header_data(field.type, f"{name}.")
-            else:
-                result.append(dt.DataMember(name, self.data_type(field.type)))
+            result += self._header_member(field.type, prefix + self._member_name(field))
         return tuple(result)
+
+    def _header_member(self, type_: model.Type, name: str) -> tuple[dt.DataMember, ...]:
+        """What is in a header is flattened, for P4Runtime knows only bits in headers."""
+        if isinstance(type_, model.StructType):
+            return self._header_data(type_, f"{name}.")
+        if isinstance(type_, model.StackType):
+            elements = (self._header_member(type_.element, f"{name}[{index}]") for index in range(type_.size))
+            return tuple(member for element in elements for member in element)
+        return (dt.DataMember(name, self.data_type(type_)),)
 
     def _enum_data(self, type_: model.EnumType) -> dt.DataType:
         declaration = type_.declaration

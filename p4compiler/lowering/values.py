@@ -31,7 +31,7 @@ class Scalar(Value):
 
 @dataclass(slots=True)
 class Structure(Value):
-    """A struct or tuple; the fields of a tuple are named `0`, `1`, …
+    """A struct, tuple or array of anything but headers; the fields of the latter two are named `0`, `1`, …
 
     `is_stored`: storage made as a whole, all of it variables and headers with a name.
     """
@@ -109,6 +109,17 @@ class UnionCursor(Value):
 
 
 @dataclass(slots=True)
+class ArrayElement(Value):
+    """The element of an array by an index that is computed at run time, as a place: one of `elements`, which are places.
+
+    No headers are in them. An index beyond the last writes nothing, and reads the first.
+    """
+
+    index: ex.Expression
+    elements: list[Value]
+
+
+@dataclass(slots=True)
 class SliceTarget(Value):
     """`base[high:low]` as a target."""
 
@@ -149,7 +160,7 @@ def is_place(value: Value) -> bool:
             return isinstance(expression, ex.VariableValue | ex.FieldValue)
         case Structure(fields=fields, is_stored=is_stored):
             return is_stored or all(is_place(part) for part in fields.values())
-        case HeaderPlace() | UnionPlace() | UnionElement() | StackPlace() | SliceTarget():
+        case HeaderPlace() | UnionPlace() | UnionElement() | StackPlace() | SliceTarget() | ArrayElement():
             return True
     return False
 
@@ -179,6 +190,10 @@ def leaves(value: Value) -> Iterator[ex.Expression | ex.HeaderReference | Header
             for field in (literal_fields or {}).values():
                 yield from leaves(field)
         case StackLiteral(elements=elements):
+            for element in elements:
+                yield from leaves(element)
+        case ArrayElement(index=index, elements=elements):
+            yield index
             for element in elements:
                 yield from leaves(element)
         case UnionPlace(union=union):

@@ -75,6 +75,11 @@ class BuiltInMethods(Arguments):
 
     def _shift_stack(self, expression: ast.Call, member: ast.Member) -> model.Type:
         name = member.member.text
+        base = self.type_of[member.base]
+        if isinstance(base, model.StackType) and not isinstance(
+            base.element, model.HeaderType | model.HeaderUnionType | model.UnknownType
+        ):
+            self.type_error(f"'{name}' is only known for header stacks", member.member)
         if self.place is Place.STATE:
             self.type_error(f"'{name}' cannot be used in a parser", expression)
         if not self.is_lvalue(member.base):

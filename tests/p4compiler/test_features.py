@@ -22,6 +22,7 @@ PROGRAMS = sorted(FEATURES.glob("*.p4"))
 
 # What p4c-bm2-ss does not take, or what BMv2 does not take of its JSON.
 NOT_FOR_P4C = frozenset({
+    "arrays",  # arrays of bits and structures
     "enums",  # a negative value of a select
     "generics",  # a structure compared with a list
     "hashes",  # a list inside of the list that is hashed

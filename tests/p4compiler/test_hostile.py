@@ -93,6 +93,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         v1model("".join(f"zz v{i};" for i in range(300)) + " apply { }", "struct zz { " + "".join(f"bit<8> f{i};" for i in range(2000)) + " }"),
         "overlimit",
     ),
+    "array": (v1model("bit<8>[50000] a; apply { " + "a[m.w] = a[m.w] + 1;" * 100 + " }"), "overlimit"),
     "ranges": (v1model(parser=RANGES), "overlimit"),
     "comment without end": (v1model() + "/* " + "x" * 3_000_000, "syntax-error"),
     "text": ("const bit<8> a = 1; " * 500_000, "overlimit"),

@@ -42,6 +42,13 @@ CASES: dict[str, Case] = {
         (1, 2, 0x0304, 5, 6, 7),
         (6, 2, 0x0403, 5, 1, 7),
     ),
+    "reads_all_of_a_list_before_writing": (
+        "struct pair_t { bit<8> x; bit<8> y; }",
+        "apply { pair_t p = { hdr.h.a, hdr.h.b }; p = { p.y, p.x }; hdr.h.a = p.x; hdr.h.b = p.y;"
+        " bit<8>[2] q = { 7, 8 }; q = { q[1], q[0] }; hdr.g.a = q[0]; hdr.g.b = q[1]; }",
+        (1, 2, 0, 0, 0, 0),
+        (2, 1, 0, 8, 7, 0),
+    ),
     "evaluates_from_left_to_right": (
         "bit<8> bump(inout bit<8> v) { v = v + 1; return v; }",
         "apply { hdr.h.b = hdr.h.a + bump(hdr.h.a); hdr.g.a = bump(hdr.g.b) - bump(hdr.g.b); }",

@@ -4,7 +4,7 @@
 struct item_t { bit<8> a; }
 struct meta_t { bit<8> value; item_t[3] items; }
 header h_t { bit<8> a; }
-header deep_t { bit<8> a; item_t[2] inner; }
+header deep_t { varbit<8> a; varbit<16> b; }
 struct headers_t { h_t h; deep_t deep; }
 
 parser MyParser(packet_in packet, out headers_t hdr, inout meta_t meta, inout standard_metadata_t std) {

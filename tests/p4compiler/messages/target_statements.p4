@@ -12,9 +12,8 @@ control MyVerify(inout headers_t hdr, inout meta_t meta) { apply { } }
 control MyIngress(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t std) {
     table twice { key = { meta.value: exact; } actions = { NoAction; } }
     apply {
-        bit<8>[4] values;
-        values[0] = 1;
-        meta.value = values[0];
+        headers_t[4] values;
+        values[meta.value].h.setInvalid();
         meta.other = meta.value / meta.other;
         hdr.stack.push_front(1);
         recirculate_preserving_field_list(1);

@@ -88,6 +88,7 @@ def test_types(text: str, kind: str) -> None:
         ("s.x = §true;", "type-error"),
         ("s.x = §s.h.b;", "type-error"),
         ("s.§y = 1;", "type-error"),
+        ("bit<8>[2] a; a.§push_front(1);", "type-error"),
         ("s.h.§c = 1;", "type-error"),
         ("§i = 1;", "type-error"),
         ("§n() = 2;", "type-error"),
