@@ -154,8 +154,7 @@ class AssignmentLowering(PlaceLowering):
 
     def assign(self, target: v.Value, value: v.Value, span: Span) -> None:
         """Emit `target = value` for values of any kind."""
-        whole = isinstance(value, v.Scalar) or (isinstance(value, v.Structure) and value.is_stored)
-        if not whole and not _is_header_place(value) and _reads(value, target):
+        if _has_parts(value) and _reads(value, target) and not _is_same(value, target):
             # `s = {s.b, s.a}`: all of the right side is read before anything is written.
             value = self.frozen(value, span)
         self._assign(target, value, span)
@@ -330,9 +329,29 @@ def largest_index(type_: Bits) -> int:
     return (1 << type_.width - type_.signed) - 1
 
 
-def _is_header_place(value: v.Value) -> bool:
-    """The value is copied as a whole."""
-    return v.is_place(value) and not isinstance(value, v.Structure)
+def _has_parts(value: v.Value) -> bool:
+    """The value is assigned part by part, and its parts may lie anywhere."""
+    if isinstance(value, v.Structure):
+        return not value.is_stored
+    return not isinstance(value, v.Scalar) and not v.is_place(value)
+
+
+def _is_same(value: v.Value, target: v.Value) -> bool:
+    """The two are variables and fields of named headers, one by one the same."""
+    if not isinstance(value, v.Structure) or not isinstance(target, v.Structure):
+        return False
+    for one, other in zip(v.leaves(value), v.leaves(target), strict=False):
+        match one, other:
+            case ex.VariableValue(variable=left), ex.VariableValue(variable=right) if left is right:
+                pass
+            case (
+                ex.FieldValue(header=ex.OneHeader(header=left_header), index=left_index),
+                ex.FieldValue(header=ex.OneHeader(header=right_header), index=right_index),
+            ) if left_header is right_header and left_index == right_index:
+                pass
+            case _:
+                return False
+    return True
 
 
 def _reads(value: v.Value, target: v.Value) -> bool:

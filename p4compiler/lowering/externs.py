@@ -24,9 +24,6 @@ from p4compiler.types.checked import ResolvedCall
 _PLACE = re.compile(r"(?<!\\)\{")
 """Where a message takes a value; a backslash makes the brace text."""
 
-MAX_HINT = 40
-"""Characters of an expression that a message still repeats."""
-
 _Function = Callable[["ExternLowering", ResolvedCall, ast.Call], None]
 
 
@@ -102,16 +99,8 @@ class ExternLowering(CallLowering):
             self.assign(place, temporary, span)
 
     def inputs(self, expression: ast.Expression) -> tuple[ex.Expression, ...]:
-        """The scalars of a list or structure, in order: what is hashed, logged, summed up.
-
-        v1model asks for a list even of one value, and p4c refuses anything else.
-        """
-        value = self.value(expression)
-        if isinstance(value, v.Scalar):
-            text = expression.span.text
-            hint = f": {{ {text} }}" if len(text) <= MAX_HINT and "\n" not in text else ""
-            raise self.session.refused(f"a list or structure must stand here on this target{hint}", expression.span)
-        return tuple(self._scalars(value, expression.span))
+        """The scalars of a list, struct or single value, in order: what is hashed, digested, logged, summed up."""
+        return tuple(self._scalars(self.value(expression), expression.span))
 
     def _scalars(self, value: v.Value, span: Span) -> list[ex.Expression]:
         match value:
@@ -298,8 +287,6 @@ class ExternLowering(CallLowering):
         receiver = self._in(call, 0)
         type_ = model.substitute(call.parameter_types[1], self.scope.types)
         argument = self._arg(call, 1)
-        if self.types.scalar(type_) is not None:
-            raise self.session.refused("what is sent must be a structure on this target", argument.span)
         name = self.digest_name(type_, expression)
         values = self._scalars(self.convert(self.value(argument), type_, argument.span), argument.span)
         self.emitter.emit(st.Digest(expression.span, name, receiver, tuple(values)))

@@ -302,9 +302,6 @@ def test_selector_input_comes_from_the_table(tmp_path: Path) -> None:
         (v1model().replace("{ p.emit(hdr); }", "{ if (hdr.h.isValid()) { p.emit(hdr.h); } }"), "deparser"),
         (v1model().replace("MyUpdate(inout headers_t hdr, inout meta_t m) { apply { }",
                            "MyUpdate(inout headers_t hdr, inout meta_t m) { apply { m.x = 1; }"), "only calls of"),
-        (v1model("apply { hash(m.w, HashAlgorithm.crc16, 16w0, hdr.h.a, 16w9); }"), "{ hdr.h.a }"),
-        (v1model('apply { log_msg("{}", hdr.h.a); }'), "{ hdr.h.a }"),
-        (v1model("apply { digest(1, hdr.h.a); }"), "must be a structure"),
         (v1model("apply { clone(CloneType.E2E, 1); }"), "can only be called in egress"),
         (v1model("table t { key = { m.i : range; } actions = { NoAction; } const entries = { -2 .. 1: NoAction(); } }"
                  " apply { t.apply(); }"), "cannot cross zero"),
