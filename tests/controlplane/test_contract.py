@@ -54,6 +54,7 @@ def noticed() -> list[int]:
     return found
 
 
+@pytest.mark.timeout(1300)  # the first one waits for all of them
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[_name(mutant) for _, mutant in MUTANTS])
 def test_a_mutant_is_noticed(noticed: list[int], number: int) -> None:
     row, mutant = MUTANTS[number]
