@@ -353,6 +353,10 @@ class ApiServerSource:
             await api.update_params_for_auth(headers, [], ["BearerToken"])
         except Exception as error:  # a token file that is just being replaced, an exec plugin that fails
             raise _RequestError(f"the credentials cannot be had: {_words(error)}") from None
+        if "authorization" in headers:
+            token = headers["authorization"] = headers["authorization"].strip()  # a file's last line has an end
+            if not token.isprintable():
+                raise _UnauthorizedError("the token holds control characters")
         session: aiohttp.ClientSession = api.rest_client.pool_manager
         extra: dict[str, Any] = {}
         if api.rest_client.server_hostname:

@@ -602,6 +602,31 @@ def test_credentials_that_cannot_be_had_for_a_moment_are_tried_again(tmp_path: P
     run(test())
 
 
+def test_a_token_is_taken_from_a_file_with_line_ends_and_one_that_is_none_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apiserver, "_RELOAD_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with api_server() as server:
+            path = kubeconfig(tmp_path, server.url)
+            value = yaml.safe_load(path.read_text())
+            value["users"][0]["user"] = {"tokenFile": "token"}
+            path.write_text(yaml.safe_dump(value))
+            (tmp_path / "token").write_text("fi\nrst\n")
+            store = Store()
+            stop = asyncio.Event()
+            task = asyncio.create_task(ApiServerSource(store, path, None).run(stop))
+            await asyncio.sleep(0.2)
+            assert not store.synced and not task.done()
+            (tmp_path / "token").write_text("first\n")
+            await asyncio.wait_for(store.wait_synced(), 5)
+            stop.set()
+            await task
+
+    run(test())
+
+
 def test_a_quiet_watch_is_kept_alive_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that has gone without a word is noticed in a minute, although nothing is ever sent on a watch."""
     seen: list[int] = []

@@ -44,6 +44,7 @@ from tests.controlplane.real_cluster import RealCluster, missing_programs, real_
 from tests.controlplane.test_app import switch as fake_switch
 from tests.kulvert.node import Node, running_node
 from tests.kulvert.test_deploy import DEPLOY, OVERLAYS, resources
+from tests.p4switch.test_tls import make_identity
 
 MISSING = missing_programs()
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
@@ -641,6 +642,52 @@ def test_a_list_of_which_a_page_is_gone_begins_anew(
         assert "services: too old to go on from; listing again" in caplog.text
 
     caplog.set_level("INFO", "controlplane")
+    run(test())
+
+
+@pytest.mark.usefixtures("emptied")
+def test_policies_go_with_their_api_and_come_with_it(
+    cluster: RealCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apiserver, "_PROBE_SECONDS", 0.2)
+    guard = cluster_policy_value("guard", ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}])
+
+    async def test() -> None:
+        cluster.apply(*NODES, *PODS)
+        async with controller(tmp_path, kubeconfig=cluster.admin) as running:
+            without = running.held
+            await defined(cluster)
+            cluster.apply(guard)
+            await until(lambda: bool(running.switch.table("ingress_policy_table")), "the policy")
+            cluster.delete(DEFINITION)
+            await running.comes_to(without)
+            assert not running.knows("ClusterNetworkPolicy", "", "guard")
+            await until(lambda: cluster.request("GET", cluster.path(DEFINITION))[0] == 404)
+            await defined(cluster)
+            cluster.apply(guard)
+            await until(lambda: bool(running.switch.table("ingress_policy_table")), "the policy")
+
+    run(test())
+
+
+def test_a_client_certificate_says_who_it_is(cluster: RealCluster, tmp_path: Path) -> None:
+    certificate = make_identity(tmp_path, "node-a-offload", cluster.authority)
+    kubeconfig = cluster.kubeconfig("certificate")
+    value = yaml.safe_load(kubeconfig.read_text())
+    value["users"][0]["user"] = {
+        "client-certificate": str(certificate.certificate),
+        "client-key": str(certificate.key),
+    }
+    kubeconfig.write_text(yaml.safe_dump(value))
+    (binding,) = [item for item in deployed() if item["kind"] == "ClusterRoleBinding"]
+    binding["metadata"]["name"] = "by-certificate"
+    binding["subjects"] = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "node-a-offload"}]
+
+    async def test() -> None:
+        cluster.apply(*deployed(), binding)
+        async with controller(tmp_path, kubeconfig=kubeconfig) as running:
+            assert running.knows("Service", "default", "kubernetes")
+
     run(test())
 
 
