@@ -51,6 +51,9 @@ from kulvert.lab.syscalls import CloneFlag, setns
 _ICMP_ECHO_REQUEST, _ICMP_ECHO_REPLY = 8, 0
 _ICMPV6_ECHO_REQUEST, _ICMPV6_ECHO_REPLY = 128, 129
 
+_LOAD_SECONDS = 15.0
+"""How long a load waits for an answer before it counts as a failure."""
+
 
 class Agent:
     """One pod's servers, clients and running loads."""
@@ -133,7 +136,7 @@ class Load:
         """End the load, wait for its outstanding requests, and tell."""
         self.stopping.set()
         seconds = time.monotonic() - self._started
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=2 * _LOAD_SECONDS)
         with self._lock:
             return LoadReply(
                 requests=self._requests,
@@ -286,8 +289,11 @@ def udp_ask(request: UdpAsk) -> UdpReply:
             flow.send(b"who is there?")
         lost = 0
         deadline = time.monotonic() + request.timeout
-        while pending and (left := deadline - time.monotonic()) > 0:
-            for flow in select.select(list(pending), [], [], left)[0]:
+        is_late = False
+        while pending and not is_late:
+            left = deadline - time.monotonic()
+            is_late = left <= 0  # one more look at what came while this process was kept waiting
+            for flow in select.select(list(pending), [], [], max(left, 0))[0]:
                 try:
                     served_by[flow.recv(1500).decode(errors="replace")] += 1
                 except OSError:  # refused by an ICMP error
@@ -369,7 +375,7 @@ def run_load(request: StartLoad, load: Load) -> None:
     threads: list[threading.Thread] = []
     while not load.stopping.is_set():
         address = request.addresses[count % len(request.addresses)]
-        get = HttpGet(address, request.port, timeout=3.0)
+        get = HttpGet(address, request.port, timeout=_LOAD_SECONDS)
         thread = threading.Thread(target=lambda get=get: load.note(http_get(get)), daemon=True)
         thread.start()
         threads.append(thread)
@@ -377,12 +383,12 @@ def run_load(request: StartLoad, load: Load) -> None:
         due += period
         load.stopping.wait(max(0.0, due - time.monotonic()))
     for thread in threads:
-        thread.join(timeout=5)
+        thread.join(timeout=_LOAD_SECONDS)
 
 
 def run_stream(request: StartStream, load: Load) -> None:
     """Requests on one connection. A connection that breaks is not opened again: that is what is being watched."""
-    connection = http.client.HTTPConnection(request.address, request.port, timeout=3.0)
+    connection = http.client.HTTPConnection(request.address, request.port, timeout=_LOAD_SECONDS)
     connection.connect()
     connection.auto_open = 0
     try:

@@ -38,6 +38,9 @@ from kulvert.lab.report import Contact, Reach, Report
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 
+_ANSWER_SECONDS = 20.0
+"""How long an answer that has to come is waited for: on a machine that is busy with other things, long."""
+
 _DENIED_SECONDS = 1.0
 """How long a connection that policy forbids is waited for. A TCP stack repeats its SYN after one second."""
 
@@ -47,7 +50,10 @@ _LARGEST_SHARE = 0.6
 
 _LOAD_RATE = 3.0
 
-_CHANGE_SECONDS = 10.0
+_LEAST_OF_LOAD = 0.5
+"""Of the connections that a load should have opened: so many show that it went on, on a busy machine as well."""
+
+_CHANGE_SECONDS = 30.0
 """How long a change of the manifests may take to reach the switch."""
 
 _TIMED_OUT, _REFUSED = "timed out", "refused"  # the agent's words
@@ -205,7 +211,7 @@ class Demo:
         self._expect_denial("visitor -> a search-store pod, ping", "" if ping.received else _TIMED_OUT)
         other_port = self._get(peers.dashboard, _address(store, 4), 8125, timeout=_DENIED_SECONDS)
         self._expect_denial("dashboard -> a search-store pod:8125 over TCP, which is open for UDP", other_port.error)
-        probe = self._lab.node_agent.call(HttpGet(_address(store, 4), 9200), HttpReply)
+        probe = self._lab.node_agent.call(HttpGet(_address(store, 4), 9200, timeout=_ANSWER_SECONDS), HttpReply)
         self._expect_answer(_POLICY, "the node -> a search-store pod:9200 (a kubelet's probe)", probe, [store])
 
     def _expect_denial(self, what: str, error: str) -> None:
@@ -222,8 +228,10 @@ class Demo:
         running: list[tuple[LabPod, LabService, list[Future[Reply]]]] = []
         for source in sources:
             for service in (item for item in services if item.name != source.app):
+                allowed = service is not peers.store_service or source.app in may_use_store
+                seconds = _ANSWER_SECONDS if allowed else _DENIED_SECONDS
                 gets = [
-                    HttpGet(_address(service, version), service.ports[0][2], timeout=_DENIED_SECONDS)
+                    HttpGet(_address(service, version), service.ports[0][2], timeout=seconds)
                     for version in self._versions
                 ]
                 running.append((source, service, [self._lab.agent(source).submit(get) for get in gets]))
@@ -324,7 +332,7 @@ class Demo:
         started = time.monotonic()
         address = _address(self._peers.store_service, 4)
         while (waited := time.monotonic() - started) < _CHANGE_SECONDS:
-            served = {reply.served_by for reply in self._get_many(self._peers.ingest, address, 9200, 20)}
+            served = {reply.served_by for reply in self._get_many(self._peers.ingest, address, 9200, 40)}
             if (pod.name in served) == present:
                 break
             time.sleep(0.1)
@@ -338,20 +346,25 @@ class Demo:
             expected="none fails",
             found=f"{load.requests} connections in {load.seconds:.0f} s, {len(load.failures)} failed, "
             f"slowest {load.slowest_milliseconds:.0f} ms{failures}",
-            held=not load.failures and load.requests >= load.seconds * _LOAD_RATE * 0.8,
+            held=not load.failures and load.requests >= load.seconds * _LOAD_RATE * _LEAST_OF_LOAD,
         )
 
     # -- helpers
 
-    def _get(self, source: LabPod, address: str, port: int, *, path: str = "/", timeout: float = 3.0) -> HttpReply:
+    def _get(
+        self, source: LabPod, address: str, port: int, *, path: str = "/", timeout: float = _ANSWER_SECONDS
+    ) -> HttpReply:
         return self._lab.agent(source).call(HttpGet(address, port, path, timeout), HttpReply)
 
     def _get_many(self, source: LabPod, address: str, port: int, count: int) -> list[HttpReply]:
         agent: PodAgent = self._lab.agent(source)
-        futures = [agent.submit(HttpGet(address, port)) for _ in range(count)]
+        get = HttpGet(address, port, timeout=_ANSWER_SECONDS)
+        futures = [agent.submit(get) for _ in range(count)]
         return [agent.wait(future, HttpReply) for future in futures]
 
-    def _ask(self, source: LabPod, address: str, port: int, *, flows: int, timeout: float = 2.0) -> UdpReply:
+    def _ask(
+        self, source: LabPod, address: str, port: int, *, flows: int, timeout: float = _ANSWER_SECONDS
+    ) -> UdpReply:
         return self._lab.agent(source).call(UdpAsk(address, port, flows, timeout), UdpReply)
 
     def _expect_answer(

@@ -36,9 +36,9 @@ NODE_NAMESPACE = "node"
 P4RUNTIME_PORT = 9559
 HEALTH_PORT = 9560
 
-_SWITCH_SECONDS = 90
+_SWITCH_SECONDS = 240
 """Generous: the first start compiles the pipeline's C, which a small machine does in ten seconds or so."""
-_CONTROLLER_SECONDS = 60
+_CONTROLLER_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Ping(msgspec.Struct, frozen=True, tag=True):
 
     address: str
     count: int = 3
-    timeout: float = 1.0
+    timeout: float = 10.0
 
 
 class HttpGet(msgspec.Struct, frozen=True, tag=True):
@@ -35,7 +35,7 @@ class HttpGet(msgspec.Struct, frozen=True, tag=True):
     address: str
     port: int
     path: str = "/"
-    timeout: float = 3.0
+    timeout: float = 20.0
 
 
 class UdpAsk(msgspec.Struct, frozen=True, tag=True):
@@ -44,7 +44,7 @@ class UdpAsk(msgspec.Struct, frozen=True, tag=True):
     address: str
     port: int
     flows: int = 1
-    timeout: float = 1.0
+    timeout: float = 10.0
 
 
 class StartLoad(msgspec.Struct, frozen=True, tag=True):

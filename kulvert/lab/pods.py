@@ -18,6 +18,9 @@ from kulvert.lab.messages import Answer, Call, Failed, Reply, Request
 
 R = TypeVar("R")
 
+_CALL_SECONDS = 120.0
+"""For a reply; what a request itself waits for is in it."""
+
 
 class AgentError(Exception):
     """An agent failed at something that should work. `str()` names the pod."""
@@ -52,11 +55,11 @@ class PodAgent:
                 raise AgentError(f"pod {self.name}: its agent has ended") from error
         return future
 
-    def call(self, request: Request, expected: type[R], timeout: float = 30.0) -> R:
+    def call(self, request: Request, expected: type[R], timeout: float = _CALL_SECONDS) -> R:
         """Send `request`, wait for its reply, which must be an `expected`. Raises AgentError."""
         return self.wait(self.submit(request), expected, timeout)
 
-    def wait(self, future: Future[Reply], expected: type[R], timeout: float = 30.0) -> R:
+    def wait(self, future: Future[Reply], expected: type[R], timeout: float = _CALL_SECONDS) -> R:
         """The reply of `submit`'s future, which must be an `expected`. Raises AgentError."""
         try:
             reply = future.result(timeout)

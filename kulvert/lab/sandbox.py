@@ -35,7 +35,7 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _WATCHED = {*_FORWARDED, signal.SIGCHLD}
 
 _REPEAT_SECONDS = 1.0
-_CLEANUP_SECONDS = 20.0
+_CLEANUP_SECONDS = 60.0
 """So long the sandbox may take to clean up once it was asked to end."""
 
 _GRACE_SIGNALS = 3

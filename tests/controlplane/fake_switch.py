@@ -7,6 +7,7 @@ is there, references to members and groups that are not, deletion of what is ref
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import grpc
@@ -43,13 +44,22 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
     # -- life
 
     async def start(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> None:
+        """Serve on `port`, which a server that has just been stopped may keep for a moment more."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
         address = f"127.0.0.1:{port}"
-        if credentials is None:
-            self.port = self._server.add_insecure_port(address)
-        else:
-            self.port = self._server.add_secure_port(address, credentials)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                if credentials is None:
+                    self.port = self._server.add_insecure_port(address)
+                else:
+                    self.port = self._server.add_secure_port(address, credentials)
+                break
+            except RuntimeError:
+                if not port or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.01)
         await self._server.start()
 
     async def stop(self) -> None:

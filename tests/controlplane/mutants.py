@@ -1,7 +1,8 @@
 """Runs tests on sources with one thing changed: `python -m tests.controlplane.mutants` reads mutants and says whose tests noticed.
 
-Standard input is a JSON list of {file, old, new, tests}; standard output one JSON list of booleans. A mutant is made while its module is
-imported, in a process of its own forked from one that has imported what all of them need; no file is touched.
+A line of standard input is a mutant, as JSON {file, old, new, tests}; a line of standard output is pytest's exit status for it: 1 if a test
+noticed. A mutant is made while its module is imported, in a process of its own forked from one that has imported what all of them need
+(no gRPC, whose threads a fork does not take along); no file is touched.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def _run(file: str, old: str, new: str, tests: Sequence[str]) -> int:
     try:
         import pytest
 
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.dont_write_bytecode = True
         sys.meta_path.insert(0, _Finder(file, old, new))
@@ -66,8 +68,9 @@ def main() -> None:
     os.chdir(ROOT)
     for module in ("hypothesis", "hypothesis.internal.conjecture.data", "msgspec", "pytest", "yaml"):
         importlib.import_module(module)
-    wanted = json.load(sys.stdin)
-    json.dump([_run(*(item[key] for key in ("file", "old", "new", "tests"))) for item in wanted], sys.stdout)
+    for line in iter(sys.stdin.readline, ""):
+        item = json.loads(line)
+        print(_run(*(item[key] for key in ("file", "old", "new", "tests"))), flush=True)
 
 
 if __name__ == "__main__":

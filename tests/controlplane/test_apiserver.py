@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from controlplane.kube.objects import RESOURCES, ObjectRef, Service
 from controlplane.kube.store import Store
 from tests.controlplane.cluster import cluster_policy_value, pod_value, service_value
 from tests.p4switch.test_tls import OPENSSL, Identity, make_identity
+
+PATIENCE_S = 60.0
 
 
 class FakeApiServer:
@@ -83,6 +86,7 @@ class FakeApiServer:
         self._changed = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        cut = self._cut  # of the moment in which the credentials are looked at
         self.requests.append((request.path, dict(request.query)))
         self.encodings |= set(request.headers.get("Accept-Encoding", "").replace(" ", "").split(","))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
@@ -99,7 +103,7 @@ class FakeApiServer:
         if resource.kind in self.absent:
             return web.json_response({"message": "the server could not find the requested resource"}, status=404)
         if "watch" in request.query:
-            return await self._watch(request, resource.kind)
+            return await self._watch(request, resource.kind, cut)
         number, _, start_text = request.query.get("continue", "").partition("/")
         if number and self.expired_tokens:
             self.expired_tokens -= 1
@@ -147,14 +151,13 @@ class FakeApiServer:
         self.reported[name] = self.reported.get(name, {}) | body
         return web.json_response(self.reported[name], status=201 if request.method == "POST" else 200)
 
-    async def _watch(self, request: web.Request, kind: str) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, kind: str, cut: int) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         if self.empty_watches:
             self.empty_watches -= 1
             return response
         seen = int(request.query["resourceVersion"])
-        cut = self._cut
         while cut == self._cut:
             if seen < self.oldest:
                 gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
@@ -221,15 +224,14 @@ async def following(server: FakeApiServer, folder: Path) -> AsyncIterator[tuple[
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about in {PATIENCE_S} s"
         await asyncio.sleep(0.01)
-    raise AssertionError("it did not come about in 5 s")
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))
+    asyncio.run(asyncio.wait_for(test, 5 * PATIENCE_S))
 
 
 @pytest.fixture(autouse=True)
@@ -244,7 +246,7 @@ def test_pages_are_listed_and_events_followed(tmp_path: Path) -> None:
             for number in range(5):
                 server.put(service_value(f"s{number}"))
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 assert len(store) == 5
                 server.put(service_value("s5"))
                 server.put(service_value("s0", ["10.96.0.99"]))
@@ -263,7 +265,7 @@ def test_nothing_is_synced_before_every_kind_is_listed(tmp_path: Path) -> None:
         async with api_server() as server:
             server.failures = 4
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 listed = {path for path, query in server.requests if "watch" not in query}
                 assert listed == {resource.path for resource in RESOURCES.values()}
 
@@ -337,7 +339,7 @@ def test_an_expired_token_is_tried_again(tmp_path: Path) -> None:
                 await asyncio.sleep(0.2)
                 assert not store.synced
                 server.token = "first"
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
 
     run(test())
 
@@ -347,7 +349,7 @@ def test_credentials_that_are_replaced_on_disk_are_read_again(tmp_path: Path, mo
 
     async def test() -> None:
         async with api_server() as server, following(server, tmp_path) as (store, _):
-            await asyncio.wait_for(store.wait_synced(), 5)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             server.token = "second"
             server.put(service_value("later"))
             server.cut()
@@ -368,7 +370,7 @@ def test_an_api_that_the_cluster_does_not_have_is_no_obstacle_and_is_found_when_
         async with api_server() as server:
             server.absent = {"ClusterNetworkPolicy", "ServiceCIDR"}
             async with following(server, tmp_path) as (store, source):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 server.put(cluster_policy_value("guard"))
                 server.absent.clear()
                 ref = ObjectRef("ClusterNetworkPolicy", "", "guard")
@@ -389,7 +391,7 @@ def test_a_kind_that_every_cluster_has_is_waited_for(tmp_path: Path) -> None:
                 await asyncio.sleep(0.2)
                 assert not store.synced, "without its pods the switch would be emptied"
                 server.absent.clear()
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
 
     run(test())
 
@@ -483,7 +485,7 @@ def test_what_a_busy_server_says_is_heeded(tmp_path: Path) -> None:
             server.throttled = len(RESOURCES)
             begun = asyncio.get_running_loop().time()
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             assert asyncio.get_running_loop().time() - begun >= 1
 
     run(test())
@@ -496,7 +498,7 @@ def test_a_list_whose_continue_token_has_expired_begins_anew(tmp_path: Path) -> 
                 server.put(service_value(f"s{number}"))
             server.expired_tokens = 2
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 assert len(store) == 5
             pages = [query for path, query in server.requests if path.endswith("/services") and "watch" not in query]
             assert [bool(query.get("continue")) for query in pages] == [False, True, False, True, False, True, True]
@@ -509,7 +511,7 @@ def test_watches_that_end_at_once_are_not_asked_for_in_a_hurry(tmp_path: Path) -
         async with api_server() as server:
             server.empty_watches = 1000
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 before = len(server.requests)
                 await asyncio.sleep(0.5)
                 assert len(server.requests) - before < 25 * len(RESOURCES)
@@ -526,7 +528,7 @@ def test_answers_may_be_compressed(tmp_path: Path) -> None:
             for number in range(50):
                 server.put(service_value(f"s{number}"))
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 assert len(store) == 50
             assert "gzip" in server.encodings
 
@@ -564,7 +566,7 @@ def test_an_exec_plugin_gives_the_token_and_one_that_fails_for_a_while_is_no_end
             source = ApiServerSource(store, path, None)
             stop = asyncio.Event()
             task = asyncio.create_task(source.run(stop))
-            await asyncio.wait_for(store.wait_synced(), 10)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             server.token = "second"
             token.write_text("broken")
             server.put(service_value("later"))
@@ -584,7 +586,7 @@ def test_credentials_that_cannot_be_had_for_a_moment_are_tried_again(tmp_path: P
 
     async def test() -> None:
         async with api_server() as server, following(server, tmp_path) as (store, source):
-            await asyncio.wait_for(store.wait_synced(), 5)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             api = source._api
             assert api is not None
 
@@ -645,7 +647,7 @@ def test_a_quiet_watch_is_kept_alive_by_the_kernel(tmp_path: Path, monkeypatch: 
 
     async def test() -> None:
         async with api_server() as server, following(server, tmp_path) as (store, _):
-            await asyncio.wait_for(store.wait_synced(), 5)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             await until(lambda: len(seen) >= len(RESOURCES))
             assert max(seen) <= 60
 
@@ -689,7 +691,7 @@ def test_client_certificates_are_shown_and_new_ones_are_read(tmp_path: Path, mon
             await asyncio.sleep(0.5)
             assert not store.synced and not task.done()
             write(make_identity(tmp_path, "client", authority))
-            await asyncio.wait_for(store.wait_synced(), 10)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             assert len(store) == 1
             stop.set()
             await task

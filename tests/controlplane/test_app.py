@@ -133,11 +133,11 @@ def test_sigterm_ends_it_and_health_answers(options: ControllerOptions, tmp_path
         port = next(line.rsplit(":", 1)[1] for line in lines if "health and metrics" in line).strip()
         import urllib.request
 
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).read() == b"ok\n"
-        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60).read() == b"ok\n"
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
         assert 'kulvert_entries{table="service_frontend_table"} 1.0' in metrics
         process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=10)[1]
+        rest = process.communicate(timeout=100)[1]
         assert process.returncode == 0
         assert "stopped" in rest and "Traceback" not in rest
         assert server.entities

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,21 +42,24 @@ def test_a_mutant_is_of_one_line_that_is_there(mutant: Mutant) -> None:
 
 
 @pytest.fixture(scope="module")
-def noticed() -> list[int]:
-    """pytest's exit status for each mutant."""
-    wanted = [
-        {"file": mutant.file, "old": mutant.old, "new": mutant.new, "tests": row.tests} for row, mutant in MUTANTS
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.controlplane.mutants"],
-        input=json.dumps(wanted), stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True, timeout=1200,
-    )  # fmt: skip
-    found: list[int] = json.loads(done.stdout)
-    return found
+def judge() -> Iterator[subprocess.Popen[str]]:
+    """Runs a mutant's tests when it is told of one."""
+    command = [sys.executable, "-m", "tests.controlplane.mutants"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(100) == 0
 
 
 @pytest.mark.timeout(1300)  # the first one waits for all of them
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[_name(mutant) for _, mutant in MUTANTS])
-def test_a_mutant_is_noticed(noticed: list[int], number: int) -> None:
+def test_a_mutant_is_noticed(judge: subprocess.Popen[str], number: int) -> None:
     row, mutant = MUTANTS[number]
-    assert noticed[number] == pytest.ExitCode.TESTS_FAILED, f"{row.name}: none of {row.tests} notices {mutant}"
+    assert judge.stdin is not None and judge.stdout is not None
+    wanted = {"file": mutant.file, "old": mutant.old, "new": mutant.new, "tests": row.tests}
+    judge.stdin.write(json.dumps(wanted) + "\n")
+    status = int(judge.stdout.readline())
+    assert status == pytest.ExitCode.TESTS_FAILED, f"{row.name}: none of {row.tests} notices {mutant}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ from tests.controlplane.cluster import (
 )
 from tests.controlplane.fake_switch import FakeSwitch
 from tests.controlplane.test_apiserver import FakeApiServer, api_server, following
-from tests.controlplane.test_reconcile import controller, make_reconciler, make_store, run, settled
+from tests.controlplane.test_reconcile import PATIENCE_S, controller, make_reconciler, make_store, run, settled
 from tests.controlplane.test_reconcile import switch as fake_switch
 
 BASE = [
@@ -200,11 +201,10 @@ def test_installed_is_wanted_after_any_faults(history: list[tuple[str, Any]], se
                             held = {item.SerializeToString(deterministic=True) for item in switch.entities.values()}
                             return reconciler.synced.is_set() and held == _wanted(api, reconciler)
 
-                        for _ in range(1500):
-                            if there():
-                                break
+                        deadline = time.monotonic() + PATIENCE_S
+                        while not there() and time.monotonic() < deadline:
                             await asyncio.sleep(0.01)
-                        else:
+                        if not there():
                             held = {item.SerializeToString(deterministic=True) for item in switch.entities.values()}
                             wanted = _wanted(api, reconciler)
                             known = {
@@ -415,8 +415,9 @@ def test_an_isolated_pod_is_open_at_no_moment(
                     task = asyncio.create_task(reconciler.run(stop))
                 await asyncio.sleep(draw.choice((0.0, 0.002, 0.02)))
             switch.cut_after, switch.refuse = None, lambda update: None
-            for _ in range(1500):
-                if reconciler.synced.is_set() and not reconciler.pending and not reconciler.problems:
+            deadline = time.monotonic() + PATIENCE_S
+            while not (reconciler.synced.is_set() and not reconciler.pending and not reconciler.problems):
+                if time.monotonic() > deadline:
                     break
                 await asyncio.sleep(0.01)
             assert reconciler.synced.is_set() and guard.looks

@@ -12,6 +12,7 @@ import pytest
 from controlplane.desired.health_checks import HealthCheck
 from controlplane.health_checks import HealthCheckServers
 from tests.controlplane.cluster import NODE_NAME, derive, ref_of, service_value, slice_value
+from tests.ports import free_port
 
 
 def endpoint(address: str, node: str = NODE_NAME, **conditions: bool) -> dict[str, Any]:
@@ -58,13 +59,6 @@ async def ask(port: int) -> tuple[int, dict[str, str], Any]:
     return int(lines[0].split()[1]), headers, json.loads(body)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 def test_the_answers_are_kube_proxys() -> None:
     async def test() -> None:
         servers = HealthCheckServers("127.0.0.1")
@@ -83,7 +77,7 @@ def test_the_answers_are_kube_proxys() -> None:
             await ask(port)
         await servers.close()
 
-    asyncio.run(asyncio.wait_for(test(), 10))
+    asyncio.run(asyncio.wait_for(test(), 100))
 
 
 def test_a_port_that_is_taken_is_logged_and_had_when_it_is_free(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,5 +94,5 @@ def test_a_port_that_is_taken_is_logged_and_had_when_it_is_free(caplog: pytest.L
         assert servers.ports == [port]
         await servers.close()
 
-    asyncio.run(asyncio.wait_for(test(), 10))
+    asyncio.run(asyncio.wait_for(test(), 100))
     assert caplog.text.count("healthCheckNodePort") == 1

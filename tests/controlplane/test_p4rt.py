@@ -55,8 +55,13 @@ policy_fields = st.tuples(
         params(24).map(lambda value: Ternary("identity", POD_IDENTITY_BIT, POD_IDENTITY_BIT)),
     ),
     st.one_of(st.none(), params(8).map(lambda value: Ternary("protocol", value))),
-    st.one_of(st.none(), st.tuples(params(16), params(15)).map(lambda ends: Range("l4_dport", min(ends), max(ends)))),
+    st.one_of(st.none(), st.tuples(params(16), params(15)).map(lambda ends: ports(min(ends), max(ends)))),
 )
+
+
+def ports(low: int, high: int) -> Range | None:
+    """A range; all ports are no field at all (P4Runtime specification, "Match format")."""
+    return None if (low, high) == (0, 0xFFFF) else Range("l4_dport", low, high)
 
 
 def present(fields: tuple[FieldMatch | None, ...]) -> tuple[FieldMatch, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -49,8 +50,11 @@ SHOP = [
 ]
 
 
+PATIENCE_S = 60.0
+
+
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))
+    asyncio.run(asyncio.wait_for(test, 5 * PATIENCE_S))
 
 
 def make_store(values: list[dict[str, Any]]) -> Store:
@@ -86,7 +90,11 @@ def make_reconciler(
 
 @asynccontextmanager
 async def controller(
-    server: FakeSwitch, store: Store, pipeline: Pipeline | None = None, election_id: int = 1, patience: float = 10.0
+    server: FakeSwitch,
+    store: Store,
+    pipeline: Pipeline | None = None,
+    election_id: int = 1,
+    patience: float = PATIENCE_S,
 ) -> AsyncIterator[Reconciler]:
     """A running controller that has written everything once, if it could within `patience` seconds."""
     reconciler = make_reconciler(server, store, pipeline, election_id)
@@ -105,11 +113,10 @@ async def controller(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about in {PATIENCE_S} s"
         await asyncio.sleep(0.01)
-    raise AssertionError("it did not come about in 10 s")
 
 
 def bodies(server: FakeSwitch) -> set[bytes]:
@@ -304,6 +311,9 @@ def test_a_full_table_makes_other_changes_no_dearer(monkeypatch: pytest.MonkeyPa
         encoded.append(entity)
         return encode(self, entity, slots)
 
+    # No entry that waits is tried again on the way, however long that takes.
+    monkeypatch.setattr(reconcile_module, "_FIRST_RETRY", 10 * PATIENCE_S)
+
     async def test() -> None:
         async with switch() as server:
             store = make_store([service_value(f"s{number}", [f"10.96.1.{number}"]) for number in range(1, 200)])
@@ -311,7 +321,6 @@ def test_a_full_table_makes_other_changes_no_dearer(monkeypatch: pytest.MonkeyPa
                 problems = reconciler.problems
                 assert len(problems) == 196
                 monkeypatch.setattr(Codec, "encode", counting)
-                monkeypatch.setattr(reconcile_module, "_FIRST_RETRY", 100.0)
                 reconciler.synced.clear()
                 store.put(typed(pod_value("p", "10.1.0.9", port=9)))
                 await reconciler.synced.wait()
@@ -468,9 +477,9 @@ def test_it_ends_also_when_a_cancellation_gets_lost(monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(reconciler, "_serve", deaf_once)
             stop = asyncio.Event()
             task = asyncio.create_task(reconciler.run(stop))
-            await asyncio.wait_for(reconciler.synced.wait(), 5)
+            await asyncio.wait_for(reconciler.synced.wait(), PATIENCE_S)
             stop.set()
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, PATIENCE_S)
 
     run(test())
 
@@ -490,7 +499,7 @@ def test_one_of_two_controllers_writes_and_the_other_takes_over() -> None:
                 await settled(server, first)
                 assert not second.synced.is_set()
             batches = len(server.batches)
-            await asyncio.wait_for(second.synced.wait(), 5)
+            await asyncio.wait_for(second.synced.wait(), PATIENCE_S)
             await settled(server, second)
             assert len(server.batches) == batches, "it takes over what is there"
             stop.set()
@@ -523,7 +532,7 @@ def test_a_lost_primacy_stops_the_writes_at_once() -> None:
             del server.streams[99]
             server.primary = 0
             server.notify()
-            await asyncio.wait_for(reconciler.synced.wait(), 5)
+            await asyncio.wait_for(reconciler.synced.wait(), PATIENCE_S)
             await settled(server, reconciler)
             stop.set()
             await task
@@ -621,9 +630,10 @@ def test_churn_leaves_nothing_behind() -> None:
                     store.put(typed(slice_value(endpoints=[address, "10.1.0.2"], ports=ports)))
                     await reconciler.synced.wait()
                     server.batches.clear()
-                    if number in (40, 239):
+                    if number in (40, 140, 239):
                         gc.collect()
                         blocks.append(sys.getallocatedblocks())
-                assert blocks[1] - blocks[0] < 100, blocks
+                # What is kept of a round is kept of each; other threads' blocks come once.
+                assert min(blocks[1] - blocks[0], blocks[2] - blocks[1]) < 50, blocks
 
     run(test())

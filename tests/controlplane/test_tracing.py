@@ -43,7 +43,7 @@ def test_spans_arrive() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with make_spans(f"http://127.0.0.1:{server.server_port}", "node-a")("synchronize change", entries=3):
             pass
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not paths and time.monotonic() < deadline:
             time.sleep(0.05)
         server.shutdown()

@@ -14,7 +14,7 @@ def run_kulvert(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    timeout: float = 60.0,
+    timeout: float = 300.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run `kulvert ARGUMENTS` to its end."""
     merged = {name: value for name, value in os.environ.items() if name != "KULVERT_DEBUG"} | dict(environment or {})

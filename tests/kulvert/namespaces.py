@@ -20,5 +20,5 @@ except UserError as error:
 @functools.cache
 def why_no_sandbox() -> str:
     """Why this machine grants no sandbox; empty if it does."""
-    run = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=300, check=False)
     return "" if run.returncode == 0 else run.stderr.strip() or f"status {run.returncode}"

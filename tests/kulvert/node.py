@@ -34,14 +34,17 @@ class Node:
     manifests: Path
 
     def apply(self, values: list[dict[str, Any]]) -> None:
-        (self.manifests / "all.yaml").write_text("---\n".join(map(yaml.safe_dump, values)))
+        """Replace the manifests at once: a file that is being written over is an empty one for a moment."""
+        scratch = self.manifests / ".all.yaml"
+        scratch.write_text("---\n".join(map(yaml.safe_dump, values)))
+        scratch.replace(self.manifests / "all.yaml")
 
     @property
     def arguments(self) -> list[str]:
         """The options that tell a `kulvert` command where this node is."""
         return ["--switch", self.address, "--control-socket", str(self.socket)]
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 200.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not in {seconds} s: {self.controller.reconciler.not_ready()}"
@@ -54,7 +57,11 @@ def running_node(folder: Path, values: list[dict[str, Any]], **options: Any) -> 
     manifests = folder / "manifests"
     manifests.mkdir()
     small = load_target("small")  # but for the connections: a test may open them as fast as it can, from one pod
-    target = replace(small, connections=replace(small.connections, set_bits=16, unanswered_limit=1 << 16))
+    target = replace(
+        small,
+        connections=replace(small.connections, set_bits=16, unanswered_limit=1 << 16),
+        timeouts=load_target("native").timeouts,  # nor does one end while the controller is busy
+    )
     built = build(target, folder / "pipeline", "kulvert")
     dataplane = NativeDataplane(cpu_port=CPU_PORT)
     server = P4RuntimeServer(Device(0, dataplane), "127.0.0.1:0")
@@ -73,15 +80,15 @@ def running_node(folder: Path, values: list[dict[str, Any]], **options: Any) -> 
     try:
         node_values = "---\n".join(map(yaml.safe_dump, values))
         (manifests / "all.yaml").write_text(node_values)
-        controller = asyncio.run_coroutine_threadsafe(make(), loop).result(10)
+        controller = asyncio.run_coroutine_threadsafe(make(), loop).result(100)
         running = asyncio.run_coroutine_threadsafe(controller.run(stop), loop)
         node = Node(dataplane, controller, address, folder / "c.sock", manifests)
         try:
-            node.wait(controller.reconciler.synced.is_set, 60)
+            node.wait(controller.reconciler.synced.is_set)
             yield node
         finally:
             loop.call_soon_threadsafe(stop.set)
-            running.result(10)
+            running.result(100)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -181,7 +181,7 @@ def test_kustomize_itself_takes_the_overlays() -> None:
         pytest.skip("neither kustomize nor kubectl is on the PATH")
     for folder in OVERLAYS:
         argv = [tool, "build" if tool.endswith("kustomize") else "kustomize", str(folder)]
-        run = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        run = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
         assert run.returncode == 0, run.stderr
         kinds = [item["kind"] for item in yaml.safe_load_all(run.stdout)]
         assert kinds.count("DaemonSet") == 1 and "ConfigMap" in kinds

@@ -18,7 +18,7 @@ from tests.kulvert.namespaces import why_no_sandbox
 
 pytestmark = pytest.mark.skipif(bool(why_no_sandbox()), reason=f"no sandbox here: {why_no_sandbox()}")
 
-_UP_SECONDS = 120
+_UP_SECONDS = 560
 
 
 def _descendants(pid: int) -> set[int]:
@@ -42,7 +42,7 @@ def _alive(pids: set[int]) -> set[int]:
 
 def test_the_demonstration_holds_and_leaves_nothing(tmp_path: Path) -> None:
     interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
-    result = run_kulvert(["lab", "demo", "--log-dir", str(tmp_path)], timeout=280)
+    result = run_kulvert(["lab", "demo", "--log-dir", str(tmp_path)], timeout=_UP_SECONDS)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "expectations held" in result.stdout
     assert (tmp_path / "controller.log").read_text()
@@ -60,9 +60,9 @@ def test_the_demonstration_can_be_stopped_in_the_middle(signum: signal.Signals, 
         started = _descendants(process.pid)
         assert len(started) > 8, "the first process, the switch, the controller and the pods"
         process.send_signal(signum)
-        assert process.wait(timeout=30) == status
+        assert process.wait(timeout=120) == status
         assert "Traceback" not in process.stderr.read()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _alive(started) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(started)
@@ -85,14 +85,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         assert "kulvert lab exec" in said, said
         yield environment
         run_kulvert(["lab", "down"], environment=environment)
-        assert process.wait(timeout=30) == 143
+        assert process.wait(timeout=120) == 143
 
 
 def _exec(lab: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     return run_kulvert(["lab", "exec", *command], environment=lab)
 
 
-_FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
+_FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=60).read().decode())"
 
 
 def test_a_command_in_a_pod_reaches_a_service_by_name(lab: dict[str, str]) -> None:

@@ -76,18 +76,18 @@ def test_nothing_is_left_after_a_signal(signum: signal.Signals, status: int, tid
     with subprocess.Popen([sys.executable, "-c", _SLEEPER, mark], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        deadline = time.monotonic() + 5  # the child may still be on its way through exec
+        deadline = time.monotonic() + 60  # the child may still be on its way through exec
         while len(_processes_with(mark)) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         started = len(_processes_with(mark))
         interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
         process.send_signal(signum)
         rest = process.stdout.read()
-        assert process.wait(timeout=10) == status
+        assert process.wait(timeout=120) == status
         assert ("cleaned up" in rest) == tidy
     assert started == 3, "the supervisor, the first process and its child"
     assert "kvtest0" not in interfaces, "the wire is on the machine's own network"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _processes_with(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _processes_with(mark)
@@ -111,7 +111,7 @@ sys.exit(run_guarded(lambda: run_in_sandbox(body, name="test"), name="test"))
 @pytest.mark.parametrize(("argument", "status", "said"), [("0", 0, ""), ("5", 5, ""), ("fail", 1, "it went wrong")])
 def test_the_status_and_the_message_come_out(argument: str, status: int, said: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", _STATUS, argument], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", _STATUS, argument], capture_output=True, text=True, timeout=300, check=False
     )
     assert run.returncode == status
     assert said in run.stderr
@@ -154,12 +154,15 @@ def body():
     assert a.call(HttpGet("10.0.0.77", 1, timeout=0.2), HttpReply).error
     assert a.call(UdpAsk("10.0.0.2", 1, timeout=0.2), UdpReply).lost == 1
     assert a.call(Ping("10.0.0.77", count=1, timeout=0.2), PingReply).received == 0
-    a.call(StartStream("s", "10.0.0.2", 80, interval=0.05), Done)
-    a.call(StartLoad("l", ("10.0.0.2",), 80, per_second=20), Done)
-    import time; time.sleep(0.5)
-    for name in "sl":
-        load = a.call(StopLoad(name), LoadReply)
-        assert load.requests >= 5 and not load.failures and load.served_by == {"b": load.requests}, load
+    seen = {"s": 0, "l": 0}
+    while min(seen.values()) < 5:  # how much a load does in its time says how busy the machine is
+        a.call(StartStream("s", "10.0.0.2", 80, interval=0.05), Done)
+        a.call(StartLoad("l", ("10.0.0.2",), 80, per_second=20), Done)
+        import time; time.sleep(0.5)
+        for name in seen:
+            load = a.call(StopLoad(name), LoadReply)
+            seen[name] += load.requests
+            assert not load.failures and sum(load.served_by.values()) == load.served_by.get("b", 0) == load.requests, load
     return 0
 
 def forward_by_the_kernel(network):
@@ -187,7 +190,7 @@ def test_pods_talk_over_their_wires_and_report_what_they_see() -> None:
         [sys.executable, "-c", _WIRED],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env=os.environ | {"KULVERT_DEBUG": "1"},
     )

@@ -177,14 +177,14 @@ def test_new_primary_waits_for_writes_in_flight() -> None:
     def write() -> None:
         with a.arbiter.writing(DEVICE_ID, "", p4r.Uint128(low=10)):
             started.set()
-            release.wait(10)
+            release.wait(100)
 
     writer = threading.Thread(target=write)
     writer.start()
-    started.wait(10)
+    started.wait(100)
     election = threading.Thread(target=a.join, args=(20, new))
     election.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     told: list[tuple[Code, int | None]] = []
     while not told and time.monotonic() < deadline:
         told = advice(old)
@@ -192,8 +192,8 @@ def test_new_primary_waits_for_writes_in_flight() -> None:
     assert may_write(a.arbiter, 10) == may_write(a.arbiter, 20) == Code.PERMISSION_DENIED
     assert advice(new) == [], "the new one only when the write is done"
     release.set()
-    election.join(10)
-    writer.join(10)
+    election.join(100)
+    writer.join(100)
     assert advice(new) == [(Code.OK, 20)]
     assert may_write(a.arbiter, 20) == Code.OK
 
@@ -204,10 +204,10 @@ def test_client_that_leaves_while_it_is_elected() -> None:
     with a.arbiter.writing(DEVICE_ID, "", p4r.Uint128(low=10)):
         election = threading.Thread(target=a.join, args=(20, new))
         election.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while new.role is None and time.monotonic() < deadline:
             time.sleep(0.001)
         a.arbiter.remove(new)
-    election.join(10)
+    election.join(100)
     assert advice(old)[-1] == (Code.NOT_FOUND, 20)
     assert may_write(a.arbiter, 20) == Code.PERMISSION_DENIED

@@ -19,6 +19,7 @@ from p4switch.thrift.server import make_server
 from p4switch.thrift.snapshot import restore, snapshot
 from p4switch.thrift.state import SwitchState
 from tests.p4switch.compiled import compiled
+from tests.ports import free_port
 
 DIALOGS = Path(__file__).parent / "dialogs"
 BMV2 = shutil.which("simple_switch"), shutil.which("simple_switch_CLI")
@@ -47,7 +48,7 @@ def say(port: int, text: str, command: list[str] | None = None) -> str:
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
@@ -73,15 +74,14 @@ def test_bmv2_answers_the_same(name: str, client: str, port: int, tmp_path: Path
     command = [str(BMV2[1])] if client == "bmv2's" else None
     commands = (DIALOGS / f"{name}.commands").read_text()
     (tmp_path / "tools.json").write_bytes(compiled("tools"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        other = free.getsockname()[1]
+    other = free_port()
     switch = subprocess.Popen(
         [str(BMV2[0]), "--thrift-port", str(other), "--device-id", "3", str(tmp_path / "tools.json")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while True:
             try:
                 socket.create_connection(("127.0.0.1", other)).close()
@@ -182,8 +182,7 @@ write_config_to_file {tmp_path / "written.json"}
 
 
 def test_without_a_switch(capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "p4switch.cli.main", "--thrift-port", str(port)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert result.returncode == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import socket
 import struct
 import subprocess
 import time
@@ -17,6 +16,7 @@ import pytest
 from p4switch.native import NativeDataplane
 from tests.p4switch.compiled import compiled
 from tests.p4switch.test_native_packets import command, ether, ipv4, order
+from tests.ports import free_port
 
 RUNS, FRAMES = 5, 60  # more at once overflow the queue of 64 in front of an egress port of BMv2
 PORTS = range(4)
@@ -73,8 +73,7 @@ def through_bmv2(switch: str, folder: Path, frames: list[bytes]) -> dict[int, li
     (folder / "program.json").write_bytes(compiled("packets"))
     for port in PORTS:
         write_pcap(folder / f"port{port}_in.pcap", frames if port == 0 else [])
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thrift = server.getsockname()[1]
+    thrift = free_port()
     interfaces = [word for port in PORTS for word in ("-i", f"{port}@port{port}")]
     arguments = ["--use-files", str(WAIT_S), "--thrift-port", str(thrift), "--device-id", str(thrift)]
     process = subprocess.Popen(

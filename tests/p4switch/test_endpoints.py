@@ -13,6 +13,7 @@ from p4switch.dataplane import Action, DataplaneError, Match, PortStats
 from p4switch.native import NativeDataplane
 from tests.p4switch.compiled import compiled
 from tests.p4switch.test_cli import probe
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def port_of(plane: NativeDataplane, number: int) -> PortStats:
 def datagram_socket(family: int, address: str | tuple[str, int]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind(address)
-    sock.settimeout(20)
+    sock.settimeout(100)
     return sock
 
 
@@ -44,7 +45,7 @@ def test_unix_sockets_with_a_peer_and_without(plane: NativeDataplane, tmp_path: 
     plane.add_port(4, f"unix:{paths['two']}")
     peer, other = (datagram_socket(socket.AF_UNIX, paths[name]) for name in ("peer", "other"))
     peer.sendto(probe(4), paths["one"])  # nobody has spoken on port 2 yet
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while port_of(plane, 4).tx_dropped == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     other.sendto(probe(1), paths["two"])
@@ -77,9 +78,7 @@ def test_unix_sockets_with_a_peer_and_without(plane: NativeDataplane, tmp_path: 
 
 def test_udp(plane: NativeDataplane) -> None:
     peer = datagram_socket(socket.AF_INET, ("127.0.0.1", 0))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
+    number = free_port(socket.SOCK_DGRAM)
     plane.add_port(3, f"udp:127.0.0.1:{number},127.0.0.1:{peer.getsockname()[1]}")
     peer.sendto(probe(3), ("127.0.0.1", number))
     assert peer.recv(100) == probe(3)
@@ -96,12 +95,11 @@ def exactly(sock: socket.socket, count: int) -> bytes:
 
 
 def test_tcp_frames_follow_their_length(plane: NativeDataplane) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
+    number = free_port()
     plane.add_port(1, f"tcp:127.0.0.1:{number}")
-    clients = [socket.create_connection(("127.0.0.1", number), 20) for _ in range(2)]
+    clients = [socket.create_connection(("127.0.0.1", number), 100) for _ in range(2)]
     framed = len(probe(1)).to_bytes(4, "big") + probe(1)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     clients[1].sendall(framed[:3])
     time.sleep(0.05)
     clients[1].sendall(framed[3:] + framed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from p4base.messages import p4r
 from tests.p4switch.harness import DEVICE_ID, table
 from tests.p4switch.programs import TABLE_ID, exact_entry
 from tests.p4switch.test_server import RawClient
+from tests.ports import free_port
 
 READY = b"kulvert switch ready"
 
@@ -44,7 +44,7 @@ def work(address: str) -> None:
             request = p4r.WriteRequest(device_id=DEVICE_ID, election_id=p4r.Uint128(low=1))
             for i in range(50):
                 request.updates.add(type=p4r.Update.DELETE, entity=table(exact_entry(i)))
-            client.stub.Write(request, timeout=20)
+            client.stub.Write(request, timeout=100)
     client.close()
 
 
@@ -52,8 +52,7 @@ MOMENTS_S = (0.2, 0.9)
 
 
 def test_a_killed_switch_starts_again(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     for moment in MOMENTS_S:
         process = start(address, tmp_path)
         client = threading.Thread(target=work, args=(address,))
@@ -61,7 +60,7 @@ def test_a_killed_switch_starts_again(tmp_path: Path) -> None:
         time.sleep(moment)
         process.kill()
         process.communicate()
-        client.join(20)
+        client.join(100)
         assert not client.is_alive()
     process = start(address, tmp_path)
     survivor = RawClient(address)

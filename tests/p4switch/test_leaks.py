@@ -15,7 +15,7 @@ from tests.p4switch.test_native_compiler import sanitizer_libraries
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
-import ctypes, os, random, subprocess, sys
+import ctypes, os, random, shutil, subprocess, sys, tempfile
 from p4switch.dataplane import *
 from p4switch.native import NativeDataplane
 from tests.p4switch.compiled import compile_file, compiled
@@ -27,6 +27,7 @@ from tests.p4switch.test_action_profile import one_shot_entry
 
 check = ctypes.CDLL(None).__lsan_do_recoverable_leak_check
 rng = random.Random(2)
+folder = tempfile.mkdtemp()
 plane = NativeDataplane(cpu_port=500)
 programs = [compiled("packets"), compiled("parallel"), compile_file(PROGRAMS / "paths.p4")[0]]
 for round in range(6):
@@ -40,9 +41,10 @@ for round in range(6):
     if os.geteuid() == 0:
         plane.add_port(1, "lo")
         plane.remove_port(1)
-    plane.add_port(2, f"unix:/tmp/kulvert-leaks-{os.getpid()}")
+    plane.add_port(2, f"unix:{folder}/port")
     plane.remove_port(2)
 plane.close()
+shutil.rmtree(folder)
 
 switch = Harness(dataplane=PortedNativeDataplane())
 entries = tables([*(exact_entry(i) for i in range(40)), *(route_entry(i << 64, 96) for i in range(40)),
@@ -85,7 +87,7 @@ def test_the_runtime_leaks_nothing() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=580,
         check=False,
     )
     _, first, rest = result.stderr.partition("first\n")

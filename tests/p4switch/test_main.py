@@ -131,7 +131,7 @@ class Process:
 
     def join(self) -> None:
         self.stop.set()
-        self._thread.join(20)
+        self._thread.join(100)
         assert not self._thread.is_alive()
 
 
@@ -151,7 +151,7 @@ def test_switch_announces_itself_and_stops(tmp_path: Path, capsys: pytest.Captur
     assert "CPU port 9" in line
     address = line.split(" on ")[1].split(",")[0]
     host, port = address.rsplit(":", 1)
-    socket.create_connection((host, int(port)), timeout=5).close()
+    socket.create_connection((host, int(port)), timeout=60).close()
     assert dataplane.default_action("ingress.exact_table") is not None, "the program is loaded"
     process.join()
     assert process.error is None
@@ -198,5 +198,5 @@ def test_signals_stop_the_process_cleanly(sign: signal.Signals) -> None:
         assert process.stderr is not None
         assert process.stdout.readline().startswith("kulvert switch ready")
         process.send_signal(sign)
-        assert process.wait(20) == 0
+        assert process.wait(100) == 0
         assert process.stderr.read() == ""

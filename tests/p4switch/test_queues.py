@@ -22,6 +22,10 @@ from p4switch.thrift.state import SwitchState
 from tests.p4switch.compiled import compiled
 from tests.p4switch.test_cli import say
 from tests.p4switch.test_differential import read_pcap, write_pcap
+from tests.ports import free_port
+
+SLOW = 1
+"""Packets a second: a burst is at its queue before the second of it may leave, also on a busy machine."""
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -52,7 +56,7 @@ class Sink:
     def close(self) -> None:
         pass
 
-    def wait(self, count: int, seconds: float = 20.0) -> list[Left]:
+    def wait(self, count: int, seconds: float = 100.0) -> list[Left]:
         """What has left, once that is `count` packets."""
         deadline = time.monotonic() + seconds
         while len(self.left) < count:
@@ -94,7 +98,7 @@ def test_without_queues_nothing_waits_and_other_priorities_are_dropped() -> None
 
 def test_a_rate_lets_packets_go_one_after_the_other() -> None:
     with running() as (plane, sinks):
-        plane.set_queue_rate(5, port=1)
+        plane.set_queue_rate(SLOW, port=1)
         started = time.monotonic()
         for number in range(4):
             plane.receive(9, wish(1, 0, number))
@@ -102,12 +106,12 @@ def test_a_rate_lets_packets_go_one_after_the_other() -> None:
         assert len(sinks[2].wait(4)) == 4, "another port's packets do not wait"
         left = sinks[1].wait(4)
         assert [item.number for item in left] == list(range(4))
-        assert left[-1].at - started >= 0.6
+        assert left[-1].at - started >= 3
         assert [item.enq_qdepth for item in left] == [0, 0, 1, 2]
         assert [item.deq_qdepth for item in left] == [0, 2, 1, 0]
         assert left[0].deq_timedelta == 0
         for place, item in enumerate(left[1:], 1):
-            assert item.deq_timedelta >= 200_000 * (place - 1), "microseconds from its arrival"
+            assert item.deq_timedelta >= 1_000_000 * (place - 1), "microseconds from its arrival"
             assert item.rest == bytes([place]) * 30
         assert left[1].enq_timestamp <= left[3].enq_timestamp
         plane.set_queue_rate(0)
@@ -118,7 +122,7 @@ def test_a_rate_lets_packets_go_one_after_the_other() -> None:
 def test_a_depth_drops_what_comes_to_a_full_queue() -> None:
     with running() as (plane, sinks):
         plane.set_queue_depth(2)
-        plane.set_queue_rate(5)
+        plane.set_queue_rate(SLOW)
         for number in range(5):
             plane.receive(9, wish(1, 0, number))
         assert [item.number for item in sinks[1].wait(3)] == [0, 1, 2]
@@ -133,13 +137,13 @@ def test_a_depth_drops_what_comes_to_a_full_queue() -> None:
 
 def test_the_highest_priority_goes_first() -> None:
     with running(queues=4) as (plane, sinks):
-        plane.set_queue_rate(5)
+        plane.set_queue_rate(SLOW)
         for priority in (0, 1, 2):
             for _ in range(2):
                 plane.receive(9, wish(1, priority))
         assert [item.priority for item in sinks[1].wait(3)] == [0, 1, 2], "the first of each queue goes at once"
         with plane.atomic():
-            time.sleep(0.5)  # the time of all the others comes while no packet is let through
+            time.sleep(2.5 / SLOW)  # the time of all the others comes while no packet is let through
         assert [item.priority for item in sinks[1].wait(6)[3:]] == [2, 1, 0]
         plane.receive(9, wish(1, 4))
         assert plane.drops()["no_such_queue"] == 1
@@ -147,7 +151,7 @@ def test_the_highest_priority_goes_first() -> None:
 
 def test_a_rate_is_of_one_priority() -> None:
     with running(queues=2) as (plane, sinks):
-        plane.set_queue_rate(5, port=1, priority=0)
+        plane.set_queue_rate(SLOW, port=1, priority=0)
         for number in range(3):
             plane.receive(9, wish(1, 0, number))
             plane.receive(9, wish(1, 1, 10 + number))
@@ -194,7 +198,8 @@ def test_simple_switch_cli_sets_them() -> None:
         server.start()
         try:
             answers = say(
-                server.port, "set_queue_rate 5\nset_queue_depth 1 1\nset_queue_depth 9 2 0\nset_queue_rate 5 1 3\n"
+                server.port,
+                f"set_queue_rate {SLOW}\nset_queue_depth 1 1\nset_queue_depth 9 2 0\nset_queue_rate {SLOW} 1 3\n",
             )
         finally:
             server.stop()
@@ -222,8 +227,7 @@ def _through(switch: list[str], folder: Path, frames: list[bytes]) -> dict[tuple
     (folder / "program.json").write_bytes(compiled("queues"))
     for port in range(3):
         write_pcap(folder / f"port{port}_in.pcap", frames if port == 0 else [], apart_us=110_000)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thrift = server.getsockname()[1]
+    thrift = free_port()
     interfaces = [word for port in range(3) for word in ("-i", f"{port}@port{port}")]
     arguments = ["--use-files", str(_WAIT_S), "--thrift-port", str(thrift), "--device-id", str(thrift), "program.json"]
     process = subprocess.Popen([*switch, *interfaces, *arguments, "--", "--priority-queues", "4"], cwd=folder)

@@ -121,9 +121,11 @@ def test_writes_do_not_race_with_packets() -> None:
         "TSAN_OPTIONS": "report_thread_leaks=0 exitcode=66",
     }
     # The sanitizer wants its shadow where addresses drawn at random may be.
+    if subprocess.run([setarch, "-R", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("addresses cannot be kept from being drawn at random here")
     command = [setarch, "-R", sys.executable, "-c", SCRIPT]
     result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580, check=False
     )
     assert "WARNING: ThreadSanitizer" not in result.stderr, result.stderr[:6000]
     assert (result.returncode, result.stdout[-5:]) == (0, "done\n"), result.stderr[-3000:]

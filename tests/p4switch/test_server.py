@@ -35,7 +35,7 @@ class Running:
 
     def sent(self) -> bytes:
         """The packet-out that has reached the data plane, when it has."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while not self.dataplane.packets_out and time.monotonic() < deadline:
             time.sleep(0.001)
         return self.dataplane.packets_out.pop()
@@ -76,7 +76,7 @@ class RawClient:
         request.election_id.low = self.election_id or 0
         for entry in entries:
             request.updates.add(type=p4r.Update.INSERT, entity=table(entry))
-        self.stub.Write(request, timeout=20)
+        self.stub.Write(request, timeout=100)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_stop_closes_streams(running: Running, client: RawClient) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         while True:
             client.receive()
-    stopper.join(10)
+    stopper.join(100)
     assert not stopper.is_alive()
     assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -252,10 +252,10 @@ def test_writers_and_readers_at_once_see_whole_batches(client: RawClient) -> Non
             request = p4r.WriteRequest(device_id=DEVICE_ID, election_id=p4r.Uint128(low=1))
             for entry in pair:
                 request.updates.add(type=kind, entity=table(entry))
-            client.stub.Write(request, timeout=20)
+            client.stub.Write(request, timeout=100)
     done.set()
     for reader in readers:
-        reader.join(20)
+        reader.join(100)
     assert odd == []
 
 

@@ -21,7 +21,7 @@ from tests.p4switch.test_table_entry import refusal
 
 CPU = 510
 SECOND = 10**9
-PATIENCE_S = 10.0
+PATIENCE_S = 100.0
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,8 @@ def meter(state: State, index: int | None, cell: p4r.MeterEntry | None = None) -
     return entity
 
 
-RATES = p4r.MeterConfig(cir=1, cburst=2, pir=2, pburst=5)
+RATES = p4r.MeterConfig(cir=0, cburst=2, pir=0, pburst=5)
+"""Nothing comes into the buckets, however long the packets take."""
 
 
 def test_a_meter_colours_packets_and_counts_the_colours(state: State) -> None:
@@ -349,25 +350,35 @@ def test_an_idle_entry_is_reported_again_and_again_and_stays(state: State) -> No
     assert {e.match[0].exact.value for e in state.entries(entry.table_id)} == {b"\x0a", b"\x0c"}
     entry.idle_timeout_ns = 0
     state.modify(table(entry))
-    time.sleep(0.05)  # one may be on its way
-    received(state.client)
-    time.sleep(0.25)
-    assert received(state.client) == []
+    other = state.entry("forward", 0x0E, "send", 2)
+    other.idle_timeout_ns = SECOND // 10
+    state.insert(table(other))
+
+    def reported() -> list[list[p4r.TableEntry]]:
+        messages = state.messages(state.client, "idle_timeout_notification")
+        return [list(message.idle_timeout_notification.table_entry) for message in messages]
+
+    while [other] not in reported():
+        pass  # one of the first entry may have been on its way
+    later: list[list[p4r.TableEntry]] = []
+    while len(later) < 3:
+        later += reported()
+    assert all(entries == [other] for entries in later)
 
 
 def test_a_hit_keeps_an_entry_from_being_idle(state: State) -> None:
     entry = state.entry("forward", 0x0A, "send", 2)
-    entry.idle_timeout_ns = SECOND // 2
+    entry.idle_timeout_ns = 2 * SECOND
     state.insert(table(entry))
     request = p4r.TableEntry(table_id=entry.table_id, time_since_last_hit=p4r.TableEntry.IdleTimeout())
-    deadline = time.monotonic() + 0.8
+    deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
         assert state.send(dst=0x0A)[0][0] == 2
         time.sleep(0.02)
     assert received(state.client) == []
     time.sleep(0.1)
     (found,) = state.read(table(request))
-    assert 0.1 * SECOND <= found.table_entry.time_since_last_hit.elapsed_ns < 5 * SECOND
+    assert 0.1 * SECOND <= found.table_entry.time_since_last_hit.elapsed_ns < 100 * SECOND
     assert not state.entries(entry.table_id)[0].HasField("time_since_last_hit")
 
 

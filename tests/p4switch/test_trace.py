@@ -37,7 +37,7 @@ def traced() -> Iterator[tuple[NativeDataplane, queue.Queue[PacketTrace]]]:
 def test_hits_keys_arguments_and_copies(traced: tuple[NativeDataplane, queue.Queue[PacketTrace]]) -> None:
     plane, told = traced
     plane.inject(1, probe(0x0A000001, number=6, kind=0x11, index=4))
-    trace = told.get(timeout=20)
+    trace = told.get(timeout=100)
     assert (trace.port, trace.length) == (1, 25)
     steps = [(step.what, step.name) for step in trace.steps]
     assert steps[:6] == [
@@ -79,7 +79,7 @@ def test_hits_keys_arguments_and_copies(traced: tuple[NativeDataplane, queue.Que
 def test_misses_and_parser_errors(traced: tuple[NativeDataplane, queue.Queue[PacketTrace]]) -> None:
     plane, told = traced
     plane.inject(1, b"ab")
-    trace = told.get(timeout=20)
+    trace = told.get(timeout=100)
     assert ("parser error", "PacketTooShort") in [(step.what, step.name) for step in trace.steps]
     routes = next(step.detail for step in trace.steps if step.name == "I.routes")
     assert (routes["hit"], routes["action"]) == (False, "I.pass")
@@ -92,7 +92,7 @@ def test_drops_conditions_and_digests(traced: tuple[NativeDataplane, queue.Queue
     plane.on_trace(told.put)
     plane.load(compiled("packets"))
     plane.inject(1, bytes(12) + b"\x88\xb5" + bytes(30))
-    whats = [step.what for step in told.get(timeout=20).steps]
+    whats = [step.what for step in told.get(timeout=100).steps]
     assert "condition" in whats
     plane.close()
 
@@ -110,6 +110,6 @@ def test_a_default_member_is_used_on_a_miss(traced: tuple[NativeDataplane, queue
     plane, told = traced
     plane.set_default_action("I.balanced", GroupRef(9))
     assert [port for port, _ in plane.inject(1, probe(0x0A000001))] == [6, 2]
-    balanced = next(step.detail for step in told.get(timeout=20).steps if step.name == "I.balanced")
+    balanced = next(step.detail for step in told.get(timeout=100).steps if step.name == "I.balanced")
     assert (balanced["hit"], balanced["group"], balanced["action"]) == (False, 9, "I.mirror")
     plane.set_default_action("I.balanced", None)

@@ -165,9 +165,10 @@ class _WrongHead:
     """Refusals of a whole request for its device, role or election id."""
 
     def __contains__(self, outcome: Outcome) -> bool:
-        return (
-            len(outcome) == 1 and outcome[0] is not None and outcome[0][0] in (Code.NOT_FOUND, Code.PERMISSION_DENIED)
-        )
+        if len(outcome) != 1 or outcome[0] is None:
+            return False
+        code, message = outcome[0]
+        return code in (Code.NOT_FOUND, Code.PERMISSION_DENIED) or message == "the request's role is not UTF-8"
 
 
 _WRONG_HEAD = _WrongHead()
@@ -229,6 +230,7 @@ def test_requests_fare_alike(
         max_size=3,
     ),
 )
+@example(batch=[p4r.Update()], changes=[(0, 0xFF, "insert"), (0, 1, "insert"), (0, 6 << 3 | 2, "insert")])  # the role
 def test_requests_with_changed_bytes_fare_alike(
     pair: Pair, batch: list[p4r.Update], changes: list[tuple[int, int, str]]
 ) -> None:

@@ -62,14 +62,14 @@ class P4RuntimeClient:
             action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
             config=p4r.ForwardingPipelineConfig(p4info=p4info, p4_device_config=bmv2_json),
         )
-        self._stub.SetForwardingPipelineConfig(request, timeout=60)
+        self._stub.SetForwardingPipelineConfig(request, timeout=300)
 
     def write(self, updates: Sequence[p4r.Update]) -> list[bool]:
         """Which of the updates were carried out."""
         self.refusals = {}
         request = p4r.WriteRequest(device_id=DEVICE_ID, election_id=_ELECTION, updates=updates)
         try:
-            self._stub.Write(request, timeout=60)
+            self._stub.Write(request, timeout=300)
         except grpc.RpcError as error:
             assert isinstance(error, grpc.Call)
             status = rpc_status.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
@@ -83,7 +83,7 @@ class P4RuntimeClient:
 
     def read(self, *entities: p4r.Entity) -> list[p4r.Entity]:
         request = p4r.ReadRequest(device_id=DEVICE_ID, entities=entities)
-        return [entity for response in self._stub.Read(request, timeout=60) for entity in response.entities]
+        return [entity for response in self._stub.Read(request, timeout=300) for entity in response.entities]
 
     def packet_out(self, packet: p4r.PacketOut) -> None:
         self._requests.put(p4r.StreamMessageRequest(packet=packet))
@@ -98,7 +98,7 @@ class P4RuntimeClient:
         self._reader.join(10)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether something came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -21,6 +21,7 @@ from p4switch.thrift.client import ThriftClient
 from p4switch.thrift.server import make_server
 from p4switch.thrift.state import SwitchState
 from tests.p4switch.differential.client import DEVICE_ID, P4RuntimeClient
+from tests.ports import free_port
 
 CPU_PORT = 500
 Frame = tuple[int, bytes]
@@ -115,7 +116,7 @@ class Bmv2:
         )
 
     def _connect(self, port: int) -> ThriftClient:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while True:
             try:
                 return ThriftClient("127.0.0.1", port)
@@ -137,10 +138,10 @@ class Bmv2:
 
     def _send(self, request: Any) -> list[Frame]:
         """What comes of a packet: a stream of its own, which the switch ends when all that it has to do is done."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while True:
             try:
-                answers = self._stream(iter([request]), wait_for_ready=True, timeout=20)
+                answers = self._stream(iter([request]), wait_for_ready=True, timeout=100)
                 return [(answer.port, answer.packet) for answer in answers]
             except grpc.RpcError as error:  # its first program takes the switch a moment
                 assert isinstance(error, grpc.Call)
@@ -154,18 +155,17 @@ class Bmv2:
         self.channel.close()
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(100)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def listens(port: int) -> bool:

@@ -48,12 +48,12 @@ def theirs(tmp_path: Path) -> Iterator[int]:
     command = [switch, "--thrift-port", str(port), "--device-id", "3", str(tmp_path / "tools.json")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert until(lambda: listens(port), 30), "simple_switch did not start"
+        assert until(lambda: listens(port), 100), "simple_switch did not start"
         yield port
         assert process.poll() is None, "simple_switch ended"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(100)
 
 
 def answers(port: int, commands: list[str]) -> list[str]:
@@ -63,7 +63,7 @@ def answers(port: int, commands: list[str]) -> list[str]:
         input="".join(f"{line}\n" for line in commands),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 0, result.stdout[-1000:] + result.stderr
