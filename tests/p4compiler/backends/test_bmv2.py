@@ -233,6 +233,13 @@ def test_a_digest_holds_only_fields(tmp_path: Path) -> None:
     assert [e["type"] for e in loaded["learn_lists"][0]["elements"]] == ["field"] * 4
 
 
+def test_a_digest_of_one_value(tmp_path: Path) -> None:
+    """Not only structures are sent: the list has one element, and the control plane's name for it is made up."""
+    loaded = document(v1model("apply { digest(1, hdr.h.a); digest(2, 9w3); }"), tmp_path)
+    assert [len(learnt["elements"]) for learnt in loaded["learn_lists"]] == [1, 1]
+    assert [learnt["name"] for learnt in loaded["learn_lists"]] == ["digest_0", "digest_1"]
+
+
 def test_jumps_inside_an_action(tmp_path: Path) -> None:
     source = v1model(
         """

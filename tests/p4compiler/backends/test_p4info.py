@@ -126,6 +126,13 @@ def test_a_whole_program(tmp_path: Path) -> None:
     assert p4info.registers[0].size == 8 and p4info.counters[0].spec.unit == p4i.CounterSpec.BYTES
 
 
+def test_a_digest_of_one_value(tmp_path: Path) -> None:
+    p4info = info(v1model("apply { digest(1, hdr.h.a); digest<bool>(1, m.f); }"), tmp_path)
+    assert [digest.preamble.name for digest in p4info.digests] == ["digest_0", "digest_1"]
+    assert p4info.digests[0].type_spec.bitstring.bit.bitwidth == 8
+    assert p4info.digests[1].type_spec.HasField("bool")
+
+
 def test_formats_say_the_same(tmp_path: Path) -> None:
     message = compile_source(SOURCE, tmp_path).p4info.message
     text = text_format.Parse(encode(message, "text"), p4i.P4Info())
