@@ -69,6 +69,19 @@ class Tables(msgspec.Struct, frozen=True):
     megabytes: float
 
 
+class Ternary(msgspec.Struct, frozen=True):
+    """Nanoseconds a packet whose 128-bit key hits a ternary table with so many entries, under so many distinct masks.
+
+    Attributes:
+        kind: "random" masks have each bit with a chance of one half; "flows" are pairs of prefixes, a protocol and a port.
+    """
+
+    kind: str
+    masks: int
+    entries: int
+    ns: float
+
+
 class Results(msgspec.Struct, frozen=True):
     """Everything. `memory` is packets a second with no I/O, on one core."""
 
@@ -77,6 +90,7 @@ class Results(msgspec.Struct, frozen=True):
     starts: tuple[Start, ...]
     memory: float
     tables: Tables
+    ternary: tuple[Ternary, ...]
 
 
 def ip(*arguments: str) -> None:
@@ -292,6 +306,49 @@ def measure_tables(program: Path) -> Tables:
     return Tables(found[0], found[1], megabytes)
 
 
+def _mask(kind: str, rng: random.Random) -> int:
+    if kind == "random":
+        return rng.getrandbits(128)
+    ones = (1 << 32) - 1
+    source, target = (ones ^ ones >> rng.randrange(8, 33) for _ in range(2))
+    return source << 96 | target << 64 | rng.choice((0, 0xFFFF, 0xFFFF0000, ones)) << 32 | rng.choice((0, 0xFF))
+
+
+def _key(kind: str, rng: random.Random) -> int:
+    """Random, or with addresses that begin with one of a few pairs of bytes."""
+    key = rng.getrandbits(128)
+    if kind == "flows":
+        source, target = rng.choice((0x0A00, 0x0A01, 0xC0A8)), rng.choice((0x0A00, 0x0A01, 0xAC10))
+        key = key & ~(0xFFFF << 112 | 0xFFFF << 80) | source << 112 | target << 80
+    return key
+
+
+def measure_ternary(program: Path) -> tuple[Ternary, ...]:
+    """Packets that hit entries of random priorities."""
+    config, found = program.read_bytes(), []
+    for kind in ("random", "flows"):
+        for masks, entries in ((10, 10), (100, 100), (1_000, 1_000), (100, 10_000), (1_000, 10_000)):
+            rng = random.Random(masks + entries)
+            chosen: set[int] = set()
+            while len(chosen) < masks:
+                chosen.add(_mask(kind, rng))
+            dataplane = NativeDataplane()
+            try:
+                dataplane.load(config)
+                keys = []
+                for number, mask in enumerate(sorted(chosen) * (entries // masks)):
+                    value = _key(kind, rng) & mask
+                    match = Match(value.to_bytes(16, "big"), mask.to_bytes(16, "big"), 1 + number * 7919 % entries)
+                    dataplane.insert_entry("ingress.rules", match, Action("ingress.forward", b"\0\1"))
+                    keys.append(value | _key(kind, rng) & ~mask)
+                frames = [(0, key.to_bytes(16, "big") + bytes(44)) for key in rng.choices(keys, k=20_000)]
+                runs = [dataplane.bench(frames, 10 * len(frames))[0] for _ in range(REPEATS)]
+            finally:
+                dataplane.close()
+            found.append(Ternary(kind, masks, entries, 1e9 / max(runs)))
+    return tuple(found)
+
+
 def measure(folder: Path) -> Results:
     """Everything, inside a sandbox."""
     ip("link", "set", "lo", "up")
@@ -302,7 +359,14 @@ def measure(folder: Path) -> Results:
     starts = measure_starts(five, folder)
     print("- in memory", file=sys.stderr)
     memory = measure_memory(five)
-    return Results(wires, tcp, starts, memory, measure_tables(compile_program("exact", folder)))
+    return Results(
+        wires,
+        tcp,
+        starts,
+        memory,
+        measure_tables(compile_program("exact", folder)),
+        measure_ternary(compile_program("ternary", folder)),
+    )
 
 
 def render(found: Results) -> str:
@@ -350,7 +414,19 @@ def render(found: Results) -> str:
         f"In memory, one core, no I/O: {found.memory / 1e6:.1f} million packets/s of the same program. A packet that looks one 13-byte key up takes "
         f"{tables.few_ns:.0f} ns with {FEW:,} entries and {tables.many_ns:.0f} ns with {MANY:,} ({tables.many_ns / tables.few_ns:.1f} times), "
         f"which take {tables.megabytes:.0f} MB.",
+        "",
+        "A packet that hits a ternary table with a key of 128 bits, its entries under so many distinct masks; random masks, or pairs of prefixes with a "
+        "protocol and a port:",
+        "",
+        "| masks | entries | random | flows |",
+        "|---|---|---|---|",
     ]
+    for item in found.ternary:
+        if item.kind == "random":
+            other = next(
+                t for t in found.ternary if t.kind == "flows" and (t.masks, t.entries) == (item.masks, item.entries)
+            )
+            lines.append(f"| {item.masks:,} | {item.entries:,} | {item.ns:.0f} ns | {other.ns:.0f} ns |")
     return "\n".join(lines)
 
 

@@ -56,6 +56,20 @@ int kv_direct_modify(const struct kv_table_spec *spec, const struct kv_target *t
 void kv_direct_free(struct kv_direct *direct);
 void kv_direct_retire(struct kv_garbage *garbage, struct kv_direct *direct);
 
+/* the tuples of a table */
+int kv_tuples_init(struct kv_table *table);
+void kv_tuples_free(struct kv_table *table); /* and the maps, but no entries */
+struct kv_tuple *kv_tuple_find(const struct kv_table *table, const uint64_t *mask);
+/* A tuple with an empty map, for an entry of this priority. The map is the caller's if it fails. */
+int kv_tuple_add(struct kv_table *table, struct kv_garbage *garbage, const uint64_t *mask, struct kv_map *map, int32_t priority,
+                 struct kv_tuple **added);
+/* Before an entry with this masked key and priority is put into the tuple's map, so that it is found there. */
+int kv_tuple_expect(struct kv_table *table, struct kv_garbage *garbage, struct kv_tuple *tuple, const uint64_t *words,
+                    int32_t priority);
+/* After an entry was put into a map or taken out, and the table's `live` and the tuple's are right. The tuple may be gone then. */
+void kv_tuples_inserted(struct kv_table *table, struct kv_garbage *garbage);
+void kv_tuples_deleted(struct kv_table *table, struct kv_garbage *garbage, struct kv_tuple *tuple);
+
 /* tables */
 int kv_table_init(struct kv_table *table, const struct kv_table_spec *spec, uint64_t seed);
 void kv_table_free(struct kv_table *table);

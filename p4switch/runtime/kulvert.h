@@ -242,11 +242,32 @@ struct kv_map {
 
 struct kv_tuple {
     struct kv_map *map;
-    uint32_t live, used; /* entries' slots; slots not free. Writers only */
+    /* writers only */
+    uint32_t live, used; /* entries' slots; slots not free */
+    int32_t max_priority;
+    uint32_t number, place; /* in the table's array; in its index */
+    struct kv_tuple *chain; /* the next one of the bucket */
     uint64_t mask[];
 };
 
+#define KV_INDEX_BYTES 8u
+
+/* Which of many tuples may have a key (tuples.c). A tuple's place is a bit in all rows; places come in blocks of 64. The first
+ * `fresh_blocks` have tuples in the order in which they came, the others in that of their best priority when the index was made. */
+struct kv_tuple_index {
+    uint32_t blocks, fresh_blocks, byte_count;
+    uint32_t fresh; /* places taken of the fresh blocks; writers only */
+    struct kv_index_byte {
+        uint16_t limb, shift;
+    } bytes[KV_INDEX_BYTES];
+    uint64_t *bits;           /* for each of the bytes and each of its values a row of `blocks` words */
+    struct kv_tuple **tuples; /* by place */
+    int32_t *best;            /* by place: the best priority */
+    int32_t *above;           /* by block: no priority in it or in a later one is better */
+};
+
 struct kv_tuple_list {
+    struct kv_tuple_index *index; /* NULL, or else the list is empty */
     uint32_t count;
     struct {
         int32_t max_priority;
@@ -264,6 +285,9 @@ struct kv_table {
     struct kv_entry *program_default;
     uint32_t live, used, order;
     uint32_t ageing; /* entries with a timeout */
+    struct kv_tuple **all, **buckets; /* tuples, also those without entries that an index still has; by hash of the mask */
+    uint32_t tuple_count, bucket_count;
+    uint32_t indexed, stale; /* entries when the index was made; deleted since then */
     bool immutable, default_const;
 };
 

@@ -2,7 +2,8 @@
  *
  * Exact tables are open-addressing hash maps of eight-byte slots (16 bits of the hash above the entry's address): a look-up
  * costs one cache line for the slot and one or two for the entry, and a large table is asked for both some packets ahead. The other kinds are searched tuple by tuple: one such map for each
- * distinct mask, in order of the best priority in it, so that the search ends at the first tuple that cannot win.
+ * distinct mask, in order of the best priority in it, so that the search ends at the first tuple that cannot win. Where there are many, an
+ * index tells which of them may have the key at all (tuples.c).
  */
 #ifndef KV_LOOKUP_H
 #define KV_LOOKUP_H
@@ -106,27 +107,93 @@ static inline bool kv_in_ranges(const struct kv_entry *entry, unsigned words, co
     return true;
 }
 
+/* The best entry of one tuple that has the key, or NULL. */
+static inline struct kv_entry *kv_lookup_tuple(const struct kv_table *table, const struct kv_tuple *tuple,
+                                               const uint64_t *key, unsigned words, const uint64_t *fields, unsigned ranges)
+{
+    uint64_t masked[words ? words : 1];
+    for (unsigned i = 0; i < words; i++)
+        masked[i] = key[i] & tuple->mask[i];
+    const struct kv_map *map = KV_LOAD(&tuple->map);
+    uint64_t hash = kv_hash_words(masked, words, table->seed);
+    if (!kv_map_may_have(map, hash))
+        return NULL;
+    struct kv_entry *entry = kv_map_find(map, masked, words, hash);
+    while (entry && ranges && entry->ranged && !kv_in_ranges(entry, words, fields, ranges))
+        entry = KV_LOAD(&entry->next);
+    return entry;
+}
+
+static inline bool kv_wins(const struct kv_entry *entry, const struct kv_entry *best)
+{
+    return !best || entry->priority > best->priority || (entry->priority == best->priority && entry->order < best->order);
+}
+
+static inline __attribute__((always_inline)) struct kv_entry *
+kv_search_index(const struct kv_table *table, const struct kv_tuple_index *index, const uint64_t *key, unsigned words,
+                const uint64_t *fields, unsigned ranges)
+{
+    const uint64_t *rows[KV_INDEX_BYTES];
+    for (unsigned i = 0; i < index->byte_count; i++)
+        rows[i] = index->bits + (256u * i + (key[index->bytes[i].limb] >> index->bytes[i].shift & 0xff)) * (size_t)index->blocks;
+    struct kv_entry *best = NULL;
+    for (uint32_t b = 0; b < index->blocks; b++) {
+        if (best && KV_LOAD(&index->above[b]) < best->priority)
+            break;
+        uint64_t may = KV_LOAD(&rows[0][b]);
+        for (unsigned i = 1; may && i < index->byte_count; i++)
+            may &= KV_LOAD(&rows[i][b]);
+        for (; may; may &= may - 1) {
+            uint32_t place = 64 * b + (uint32_t)__builtin_ctzll(may);
+            if (best && KV_LOAD(&index->best[place]) < best->priority)
+                continue;
+            struct kv_entry *entry = kv_lookup_tuple(table, KV_LOAD(&index->tuples[place]), key, words, fields, ranges);
+            if (entry && kv_wins(entry, best))
+                best = entry;
+        }
+    }
+    return best;
+}
+
+/* Compiled once for the numbers of words that are frequent, and not for each table. */
+#define KV_LOOKUP_INDEX(name, words, ranges)                                                                                  \
+    static __attribute__((noinline, unused)) struct kv_entry *name(                                                           \
+        const struct kv_table *table, const struct kv_tuple_index *index, const uint64_t *key, unsigned word_count,           \
+        const uint64_t *fields, unsigned range_count)                                                                         \
+    {                                                                                                                         \
+        (void)word_count, (void)range_count;                                                                                  \
+        return kv_search_index(table, index, key, words, fields, ranges);                                                     \
+    }
+KV_LOOKUP_INDEX(kv_lookup_index_1, 1, 0)
+KV_LOOKUP_INDEX(kv_lookup_index_2, 2, 0)
+KV_LOOKUP_INDEX(kv_lookup_index_3, 3, 0)
+KV_LOOKUP_INDEX(kv_lookup_index_any, word_count, range_count)
+#undef KV_LOOKUP_INDEX
+
+static inline struct kv_entry *kv_lookup_index(const struct kv_table *table, const struct kv_tuple_index *index,
+                                               const uint64_t *key, unsigned words, const uint64_t *fields, unsigned ranges)
+{
+    if (ranges == 0 && words == 1)
+        return kv_lookup_index_1(table, index, key, words, fields, ranges);
+    if (ranges == 0 && words == 2)
+        return kv_lookup_index_2(table, index, key, words, fields, ranges);
+    if (ranges == 0 && words == 3)
+        return kv_lookup_index_3(table, index, key, words, fields, ranges);
+    return kv_lookup_index_any(table, index, key, words, fields, ranges);
+}
+
 static inline struct kv_entry *kv_lookup_tuples(struct kv_table *table, const uint64_t *key, unsigned words,
                                                 const uint64_t *fields, unsigned ranges)
 {
     const struct kv_tuple_list *list = KV_LOAD(&table->tuples);
+    if (list->index)
+        return kv_lookup_index(table, list->index, key, words, fields, ranges);
     struct kv_entry *best = NULL;
     for (uint32_t t = 0; t < list->count; t++) {
         if (best && list->at[t].max_priority < best->priority)
             break;
-        struct kv_tuple *tuple = list->at[t].tuple;
-        uint64_t masked[words ? words : 1];
-        for (unsigned i = 0; i < words; i++)
-            masked[i] = key[i] & tuple->mask[i];
-        const struct kv_map *map = KV_LOAD(&tuple->map);
-        uint64_t hash = kv_hash_words(masked, words, table->seed);
-        if (!kv_map_may_have(map, hash))
-            continue;
-        struct kv_entry *entry = kv_map_find(map, masked, words, hash);
-        while (entry && ranges && entry->ranged && !kv_in_ranges(entry, words, fields, ranges))
-            entry = KV_LOAD(&entry->next);
-        if (entry && (!best || entry->priority > best->priority ||
-                      (entry->priority == best->priority && entry->order < best->order)))
+        struct kv_entry *entry = kv_lookup_tuple(table, list->at[t].tuple, key, words, fields, ranges);
+        if (entry && kv_wins(entry, best))
             best = entry;
     }
     return best;
@@ -136,16 +203,10 @@ static inline struct kv_entry *kv_lookup_tuples(struct kv_table *table, const ui
 static inline struct kv_entry *kv_lookup_lpm(struct kv_table *table, const uint64_t *key, unsigned words)
 {
     const struct kv_tuple_list *list = KV_LOAD(&table->tuples);
+    if (list->index)
+        return kv_lookup_index(table, list->index, key, words, NULL, 0);
     for (uint32_t t = 0; t < list->count; t++) {
-        struct kv_tuple *tuple = list->at[t].tuple;
-        uint64_t masked[words ? words : 1];
-        for (unsigned i = 0; i < words; i++)
-            masked[i] = key[i] & tuple->mask[i];
-        const struct kv_map *map = KV_LOAD(&tuple->map);
-        uint64_t hash = kv_hash_words(masked, words, table->seed);
-        if (!kv_map_may_have(map, hash))
-            continue;
-        struct kv_entry *entry = kv_map_find(map, masked, words, hash);
+        struct kv_entry *entry = kv_lookup_tuple(table, list->at[t].tuple, key, words, NULL, 0);
         if (entry)
             return entry;
     }

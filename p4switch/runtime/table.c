@@ -256,59 +256,6 @@ static bool ages(const struct kv_entry *entry)
     return entry->direct && entry->direct->idle_timeout_ns != 0;
 }
 
-/* -- tuples */
-
-static void tuple_free(struct kv_tuple *tuple)
-{
-    free(tuple->map);
-    free(tuple);
-}
-
-static struct kv_tuple *tuple_find(struct kv_table *table, const uint64_t *mask)
-{
-    for (uint32_t t = 0; t < table->tuples->count; t++)
-        if (memcmp(table->tuples->at[t].tuple->mask, mask, table->spec->key_limbs * 8u) == 0)
-            return table->tuples->at[t].tuple;
-    return NULL;
-}
-
-/* Publishes the list with `tuple` at its new best priority; it is added, or taken out if `remove`. */
-static int tuples_publish(struct kv_table *table, struct kv_garbage *garbage, struct kv_tuple *tuple, int32_t priority,
-                          bool remove)
-{
-    struct kv_tuple_list *old = table->tuples;
-    struct kv_tuple_list *list = malloc(sizeof *list + (old->count + 1u) * sizeof list->at[0]);
-    if (!list)
-        return KV_OUT_OF_MEMORY;
-    list->count = 0;
-    bool placed = remove;
-    for (uint32_t t = 0; t < old->count; t++) {
-        if (old->at[t].tuple == tuple)
-            continue;
-        if (!placed && priority > old->at[t].max_priority) {
-            list->at[list->count].max_priority = priority;
-            list->at[list->count++].tuple = tuple;
-            placed = true;
-        }
-        list->at[list->count++] = old->at[t];
-    }
-    if (!placed) {
-        list->at[list->count].max_priority = priority;
-        list->at[list->count++].tuple = tuple;
-    }
-    KV_STORE(&table->tuples, list);
-    kv_retire(garbage, old);
-    return KV_OK;
-}
-
-static int32_t tuple_priority(const struct kv_table *table, const struct kv_tuple *tuple)
-{
-    for (uint32_t t = 0; t < table->tuples->count; t++)
-        if (table->tuples->at[t].tuple == tuple)
-            return table->tuples->at[t].max_priority;
-    return INT32_MIN;
-}
-
 static unsigned prefix_length(const uint64_t *mask, unsigned words)
 {
     unsigned bits = 0;
@@ -324,7 +271,7 @@ int kv_table_init(struct kv_table *table, const struct kv_table_spec *spec, uint
     *table = (struct kv_table){.spec = spec, .seed = seed};
     if (spec->kind == KV_EXACT)
         return (table->map = map_new(8, false)) ? KV_OK : KV_OUT_OF_MEMORY;
-    return (table->tuples = calloc(1, sizeof *table->tuples)) ? KV_OK : KV_OUT_OF_MEMORY;
+    return kv_tuples_init(table);
 }
 
 static void map_free_entries(struct kv_map *map)
@@ -342,11 +289,9 @@ void kv_table_free(struct kv_table *table)
 {
     map_free_entries(table->map);
     free(table->map);
-    for (uint32_t t = 0; table->tuples && t < table->tuples->count; t++) {
-        map_free_entries(table->tuples->at[t].tuple->map);
-        tuple_free(table->tuples->at[t].tuple);
-    }
-    free(table->tuples);
+    for (uint32_t t = 0; t < table->tuple_count; t++)
+        map_free_entries(table->all[t]->map);
+    kv_tuples_free(table);
     if (table->program_default != table->default_entry)
         free(table->program_default);
     free(table->default_entry);
@@ -372,7 +317,7 @@ static void place_find(struct kv_table *table, const struct key *key, int32_t pr
         place->live = &table->live;
         place->used = &table->used;
     } else {
-        place->tuple = tuple_find(table, key->mask);
+        place->tuple = kv_tuple_find(table, key->mask);
         if (!place->tuple)
             return;
         place->map = &place->tuple->map;
@@ -413,29 +358,22 @@ static int insert_at(struct kv_table *table, struct kv_garbage *garbage, const s
     const struct kv_table_spec *spec = table->spec;
     int status;
     if (spec->kind != KV_EXACT) {
-        bool fresh = !place->tuple;
-        if (fresh) {
-            struct kv_tuple *tuple = calloc(1, sizeof *tuple + spec->key_limbs * 8u);
-            if (!tuple || !(tuple->map = map_new(8, true))) {
-                free(tuple);
-                return KV_OUT_OF_MEMORY;
+        if (!place->tuple) {
+            struct kv_map *map = map_new(8, true);
+            status = map ? kv_tuple_add(table, garbage, key->mask, map, entry->priority, &place->tuple) : KV_OUT_OF_MEMORY;
+            if (status != KV_OK) {
+                free(map);
+                return status;
             }
-            memcpy(tuple->mask, key->mask, spec->key_limbs * 8u);
-            place->tuple = tuple;
-            place->map = &tuple->map;
-            place->live = &tuple->live;
-            place->used = &tuple->used;
+            place->map = &place->tuple->map;
+            place->live = &place->tuple->live;
+            place->used = &place->tuple->used;
             place->hash = kv_hash_words(key->words, spec->key_limbs, table->seed);
         }
         /* First the order, then the entry: a tuple searched too early is only a little slower. */
-        if (fresh || entry->priority > tuple_priority(table, place->tuple)) {
-            status = tuples_publish(table, garbage, place->tuple, entry->priority, false);
-            if (status != KV_OK) {
-                if (fresh)
-                    tuple_free(place->tuple);
-                return status;
-            }
-        }
+        status = kv_tuple_expect(table, garbage, place->tuple, key->words, entry->priority);
+        if (status != KV_OK)
+            return status;
     }
     if (place->slot) { /* other priorities of the same masked key: into the chain */
         struct kv_entry *at = KV_POINTER(*place->slot), **link = NULL;
@@ -457,6 +395,8 @@ static int insert_at(struct kv_table *table, struct kv_garbage *garbage, const s
     }
     table->live++;
     table->ageing += ages(entry);
+    if (spec->kind != KV_EXACT)
+        kv_tuples_inserted(table, garbage);
     return KV_OK;
 }
 
@@ -554,11 +494,10 @@ int kv_table_delete(struct kv_table *table, struct kv_garbage *garbage, const ui
     place_store(&place, place.entry->next);
     table->live--;
     table->ageing -= ages(place.entry);
-    if (place.tuple && *place.slot == KV_SLOT_DELETED && --place.tuple->live == 0) {
-        if (tuples_publish(table, garbage, place.tuple, 0, true) == KV_OK) {
-            kv_retire(garbage, place.tuple->map);
-            kv_retire(garbage, place.tuple);
-        }
+    if (place.tuple) {
+        if (*place.slot == KV_SLOT_DELETED)
+            place.tuple->live--;
+        kv_tuples_deleted(table, garbage, place.tuple);
     }
     entry_retire(garbage, place.entry, true);
     return KV_OK;
@@ -632,6 +571,6 @@ void kv_table_each(struct kv_table *table, void (*visit)(void *, struct kv_entry
 {
     if (table->map)
         map_each(table->map, NULL, visit, arg);
-    for (uint32_t t = 0; table->tuples && t < table->tuples->count; t++)
-        map_each(table->tuples->at[t].tuple->map, table->tuples->at[t].tuple->mask, visit, arg);
+    for (uint32_t t = 0; t < table->tuple_count; t++)
+        map_each(table->all[t]->map, table->all[t]->mask, visit, arg);
 }

@@ -65,8 +65,11 @@ static inline const uint64_t *kv_trace_mask(struct kv_table *table, const uint64
                                             const struct kv_entry *entry)
 {
     const struct kv_tuple_list *list = KV_LOAD(&table->tuples);
-    for (uint32_t t = 0; list && t < list->count; t++) {
-        struct kv_tuple *tuple = list->at[t].tuple;
+    uint32_t count = !list ? 0 : list->index ? 64 * list->index->blocks : list->count;
+    for (uint32_t t = 0; t < count; t++) {
+        const struct kv_tuple *tuple = list->index ? KV_LOAD(&list->index->tuples[t]) : list->at[t].tuple;
+        if (!tuple)
+            continue; /* a place that nobody has */
         uint64_t masked[words ? words : 1];
         for (unsigned i = 0; i < words; i++)
             masked[i] = key[i] & tuple->mask[i];

@@ -112,7 +112,7 @@ def random_row(rng: random.Random, kind: str, order: int) -> Row:
         if match == "exact":
             fields[name] = (rng.getrandbits(2) if name == "a" else value & 7, ones)
         elif match == "lpm":
-            mask = ones ^ (ones >> rng.choice((0, 1, 8, 64, 96, 100, 125, 128)))
+            mask = ones ^ (ones >> rng.choice((0, 1, 8, 64, 96, 100, 125, 128, rng.randrange(129))))
             fields[name] = (value & mask, mask)
         elif match == "ternary":
             mask = rng.choice((0, ones, 0xF0 & ones, 7, rng.getrandbits(KEY[name])))
@@ -176,6 +176,77 @@ def test_look_ups_agree_with_a_list(dataplane: NativeDataplane, kind: str) -> No
     assert read == {
         (row.match(masked, prioritised), Action(f"set_{kind}", row.value.to_bytes(2, "big"))) for row in rows
     }
+
+
+@pytest.mark.parametrize("kind", ["lpm", "ternary", "range"])
+def test_masks_come_and_go(dataplane: NativeDataplane, kind: str) -> None:
+    """Few masks are a list and many have an index, which is made anew now and then: all the ways from one to the other."""
+    rng = random.Random(f"{kind} waves")
+    rows: list[Row] = []
+    table, slot = f"t.{kind}", list(KINDS).index(kind)
+    prioritised, order = kind != "lpm", 0
+    at = sum(KEY.values()) // 8 + 2 * slot
+    for goal in (SIZE, 5, 60, 15, SIZE, 0, 40):
+        while len(rows) != goal:
+            order += 1
+            if len(rows) < goal:
+                row = random_row(rng, kind, order)
+                if any(other.identity() == row.identity() for other in rows):
+                    continue
+                dataplane.insert_entry(
+                    table, row.match(True, prioritised), Action(f"set_{kind}", row.value.to_bytes(2, "big"))
+                )
+                rows.append(row)
+            else:
+                victim = rows.pop(rng.randrange(len(rows)))
+                dataplane.delete_entry(table, victim.match(True, prioritised))
+            source = rng.choice(rows).fields if rows and order % 4 else {}
+            packet = {
+                name: source[name][0] if name in source else rng.getrandbits(width) for name, width in KEY.items()
+            }
+            packet["pad"] = 0
+            ((_, out),) = dataplane.inject(0, packet_bytes(packet) + bytes(2 * len(KINDS) + 2))
+            expected = best(kind, rows, packet)
+            assert int.from_bytes(out[at : at + 2], "big") == (expected.value if expected else 0), (order, packet)
+        read = {(entry.match, entry.action) for entry in dataplane.read_entries(table)}
+        assert read == {
+            (row.match(True, prioritised), Action(f"set_{kind}", row.value.to_bytes(2, "big"))) for row in rows
+        }
+
+
+def test_masks_come_and_go_under_packets(dataplane: NativeDataplane) -> None:
+    """A packet meets the entry that is always there, or the better one of the moment, while the index grows and shrinks."""
+    base = packet_bytes({"a": 1, "b": 0x5A5, "d": 77})
+    at = len(base) + 2 * list(KINDS).index("ternary")
+    ones = (1 << 128) - 1
+
+    def match(mask_d: int, priority: int) -> Match:
+        return Match(b"\1\0\0" + (77 & mask_d).to_bytes(16, "big"), b"\xff\0\0" + mask_d.to_bytes(16, "big"), priority)
+
+    dataplane.insert_entry("t.ternary", match(0, 1), Action("set_ternary", b"\0\1"))
+    stop = threading.Event()
+    seen: set[bytes] = set()
+
+    def watch() -> None:
+        while not stop.is_set():
+            ((_, out),) = dataplane.inject(0, base + bytes(10))
+            seen.add(out[at : at + 2])
+
+    watchers = [threading.Thread(target=watch) for _ in range(2)]
+    for watcher in watchers:
+        watcher.start()
+    rng = random.Random(9)
+    for _ in range(12):
+        matches = [match(rng.getrandbits(128) & ones, rng.randrange(2, 9)) for _ in range(100)]
+        for item in matches:
+            dataplane.insert_entry("t.ternary", item, Action("set_ternary", item.priority.to_bytes(2, "big")))
+        for item in matches:
+            dataplane.delete_entry("t.ternary", item)
+    stop.set()
+    for watcher in watchers:
+        watcher.join()
+    assert len(seen) > 1
+    assert seen <= {priority.to_bytes(2, "big") for priority in range(1, 9)}
 
 
 def exact(a: int, c: int, d: int) -> Match:

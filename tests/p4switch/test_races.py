@@ -23,6 +23,7 @@ from p4switch.native import NativeDataplane
 from tests.p4switch.compiled import compile_file, compiled
 from tests.p4switch.differential.conftest import PROGRAMS
 from tests.p4switch.test_native_packets import order
+from tests.p4switch.test_native_tables import document, packet_bytes, random_row
 
 rng = random.Random(1)
 
@@ -94,6 +95,23 @@ def write_state(number):
 
 
 while_packets_run(plane, frames, 1, write_state, 600)
+plane.close()
+
+plane = NativeDataplane()
+plane.load(document())
+rows = [random_row(rng, "ternary", number) for number in range(80)]
+
+
+def write_masks(number):  # a list, an index, made anew
+    row = rng.choice(rows)
+    if number % 300 < 150:
+        plane.insert_entry("t.ternary", row.match(True, True), Action("set_ternary", bytes(2)))
+    else:
+        plane.delete_entry("t.ternary", row.match(True, True))
+
+
+keys = [{name: value for name, (value, _) in row.fields.items()} for row in rows]
+while_packets_run(plane, [(0, packet_bytes(key) + bytes(10)) for key in keys], 1, write_masks, 900)
 plane.close()
 print("done", flush=True)
 """
