@@ -5,6 +5,14 @@ set -u
 
 failed=""
 
+# Compiled programs are kept in a cache. Where there can be none, as without a home, they are kept for this run.
+cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}
+if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
+    XDG_CACHE_HOME=$(mktemp -d)
+    export XDG_CACHE_HOME
+    trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
+fi
+
 step() {
     name=$1
     shift

@@ -54,7 +54,6 @@ def judge() -> Iterator[subprocess.Popen[str]]:
         assert process.wait(100) == 0
 
 
-@pytest.mark.timeout(1300)  # the first one waits for all of them
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[_name(mutant) for _, mutant in MUTANTS])
 def test_a_mutant_is_noticed(judge: subprocess.Popen[str], number: int) -> None:
     row, mutant = MUTANTS[number]

@@ -356,7 +356,9 @@ guarded = st.lists(st.one_of(st.tuples(around, st.booleans()), harms), max_size=
 
 
 @pytest.mark.parametrize("are_numbers_crowded", [False, True], ids=["numbers spread", "numbers crowded"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(history=guarded, seed=st.integers(0, 1 << 30))
 def test_an_isolated_pod_is_open_at_no_moment(
     monkeypatch: pytest.MonkeyPatch,

@@ -74,7 +74,9 @@ def contents(objects: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
     return list(objects.values())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(histories, st.integers(0, 1 << 30), st.booleans())
 def test_a_restart_writes_the_difference_and_nothing_changes_its_meaning(
     history: list[list[tuple[list[dict[str, Any]], bool]]], seed: int, is_canonical: bool

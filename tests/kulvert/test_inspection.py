@@ -239,7 +239,9 @@ ADDRESSES = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.96.0.10", "10.96.0.11", "10
              "fd00:1::2", "fd00:1::3", "fd00:96::10", "fd00:96::99"]  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     source=st.sampled_from([1, 2, 3]),
     target=st.sampled_from(ADDRESSES),

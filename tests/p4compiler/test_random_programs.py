@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("random")
 
 
-@pytest.mark.timeout(0 if PROGRAMS else 300)
+@pytest.mark.timeout(0 if PROGRAMS else 600)
 @few
 @given(trials(portable=False))
 def test_native(switch: NativeDataplane, folder: Path, trial: Trial) -> None:
@@ -58,7 +58,7 @@ def test_native(switch: NativeDataplane, folder: Path, trial: Trial) -> None:
 
 
 @pytest.mark.skipif(bool(missing_tools()), reason=f"not on the PATH: {', '.join(missing_tools())}")
-@pytest.mark.timeout(0 if PROGRAMS else 300)
+@pytest.mark.timeout(0 if PROGRAMS else 600)
 @few
 @given(trials(portable=True))
 def test_reference(folder: Path, trial: Trial) -> None:

@@ -36,5 +36,5 @@ def compile_file(path: Path) -> tuple[bytes, p4i.P4Info]:
     with tempfile.TemporaryDirectory() as scratch:
         output, info = Path(scratch) / "out.json", Path(scratch) / "out.p4info.txtpb"
         command += ["--arch", "v1model", "-o", str(output), "--p4runtime-files", str(info)]
-        subprocess.run([*command, str(path)], check=True, timeout=120)
+        subprocess.run([*command, str(path)], check=True, timeout=500)
         return output.read_bytes(), text_format.Parse(info.read_text(), p4i.P4Info())
