@@ -121,7 +121,9 @@ class Reconciler:
 
     def not_ready(self) -> str:
         """Why the controller is not ready; "" if it is."""
-        return self._not_ready
+        if self._store.synced:
+            return self._not_ready
+        return "; ".join(("not all of Kubernetes' state has been read yet", *self._store.unread.values()))
 
     @property
     def problems(self) -> frozenset[Problem]:

@@ -206,10 +206,12 @@ class ApiServerSource:
                 await asyncio.sleep(_PROBE_SECONDS * random.uniform(0.8, 1.2))
                 continue
             except _UnauthorizedError as error:
+                self._note_unread(resource, error)
                 log.warning("%s: %s; reading the credentials again", resource.plural, error)
                 await self._renew_credentials(api)
             except (_RequestError, aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError) as error:
                 after = error.after if isinstance(error, _RequestError) else 0.0
+                self._note_unread(resource, error)
                 log.warning("%s: %s; trying again in %.1f s", resource.plural, _words(error), max(backoff, after))
                 if isinstance(error, aiohttp.ClientConnectionError) and any(self._certificates):
                     await self._renew_credentials(api)  # TLS 1.3 says no more of a refused certificate than the end
@@ -251,9 +253,14 @@ class ApiServerSource:
         self._note_listed(resource, f"{len(objects)} listed")
         return page.metadata.resource_version
 
+    def _note_unread(self, resource: Resource, error: BaseException) -> None:
+        if resource.kind not in self._listed:
+            self._store.unread[resource.kind] = f"{resource.plural}: {_words(error)}"
+
     def _note_listed(self, resource: Resource, what: str) -> None:
         if resource.kind not in self._listed:
             self._listed.add(resource.kind)
+            self._store.unread.pop(resource.kind, None)
             log.info("%s: %s", resource.plural, what)
             if len(self._listed) == len(RESOURCES):
                 self._store.mark_synced()

@@ -45,6 +45,8 @@ class Store:
         self._objects: dict[str, dict[ObjectRef, KubeObject]] = {}
         self._followers: list[Changes] = []
         self._synced = asyncio.Event()
+        self.unread: dict[str, str] = {}
+        """By kind, why its objects cannot be read; for sources to say, until they have been read once."""
 
     # -- reading
 

@@ -42,6 +42,7 @@ from tests.controlplane.fake_switch import FakeSwitch
 from tests.controlplane.pipeline import make_p4info
 from tests.controlplane.real_cluster import RealCluster, missing_programs, real_cluster
 from tests.controlplane.test_app import switch as fake_switch
+from tests.controlplane.test_reconcile import switch as switch_in_memory
 from tests.kulvert.node import Node, running_node
 from tests.kulvert.test_deploy import DEPLOY, OVERLAYS, resources
 from tests.p4switch.test_tls import make_identity
@@ -134,17 +135,21 @@ class Running:
         return self.controller.store.get(ObjectRef(*ref)) is not None
 
 
-@asynccontextmanager
-async def controller(folder: Path, **options: Any) -> AsyncIterator[Running]:
-    """A controller that has written everything once."""
+def make_options(folder: Path, switch: FakeSwitch, **options: Any) -> ControllerOptions:
     p4info, device = folder / "node.p4info.txtpb", folder / "node.json"
     p4info.write_text(text_format.MessageToString(make_p4info()))
     device.write_text("{}")
+    return ControllerOptions("node-a", p4info, device, switch_address=switch.address, **options)
+
+
+@asynccontextmanager
+async def controller(folder: Path, **options: Any) -> AsyncIterator[Running]:
+    """A controller that has written everything once."""
     switch = FakeSwitch()
     await switch.start()
     stop = asyncio.Event()
     try:
-        chosen = Controller(ControllerOptions("node-a", p4info, device, switch_address=switch.address, **options))
+        chosen = Controller(make_options(folder, switch, **options))
         task = asyncio.create_task(chosen.run(stop))
         synced = asyncio.create_task(chosen.reconciler.synced.wait())
         await asyncio.wait({task, synced}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -541,14 +546,16 @@ def deployed() -> list[Value]:
     return found
 
 
-def audited(cluster: RealCluster) -> list[Value]:
-    """What the controller's account has asked for, and the answers."""
-    records = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
+def audited(cluster: RealCluster, start: int) -> list[Value]:
+    """What the controller's account has asked for, and the answers, from that many lines of the log on."""
+    records = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()[start:]]
     return [record for record in records if record["user"]["username"] == ACCOUNT]
 
 
 @pytest.mark.usefixtures("emptied")
 def test_its_account_may_what_it_needs_and_nothing_else(cluster: RealCluster, tmp_path: Path) -> None:
+    cluster.audit_log.touch()
+    begun = len(cluster.audit_log.read_text().splitlines())
     homeless = pod("homeless", ["10.244.1.40"], {"app": "homeless"}, node="node-a")
     reason = "has no switch port"
 
@@ -578,7 +585,7 @@ def test_its_account_may_what_it_needs_and_nothing_else(cluster: RealCluster, tm
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    records = audited(cluster)
+    records = audited(cluster, begun)
     refused = [record for record in records if record["responseStatus"]["code"] in (401, 403)]
     used = {(it["objectRef"].get("apiGroup", ""), it["objectRef"]["resource"], it["verb"]) for it in records}
     assert not refused
@@ -691,6 +698,29 @@ def test_a_client_certificate_says_who_it_is(cluster: RealCluster, tmp_path: Pat
     run(test())
 
 
+def test_what_it_may_not_read_is_named(cluster: RealCluster, tmp_path: Path) -> None:
+    (role,) = [item for item in deployed() if item["kind"] == "ClusterRole"]
+    less = [rule for rule in role["rules"] if "networkpolicies" not in rule["resources"]]
+
+    async def test() -> None:
+        cluster.apply(*deployed(), role | {"rules": less})
+        kubeconfig = cluster.kubeconfig("account", cluster.account_token("kulvert", "kulvert-controller"))
+        async with switch_in_memory() as switch:
+            chosen = Controller(make_options(tmp_path, switch, kubeconfig=kubeconfig))
+            stop = asyncio.Event()
+            task = asyncio.create_task(chosen.run(stop))
+            await until(lambda: chosen.reconciler.not_ready().count("403 Forbidden") == 2)
+            words = chosen.reconciler.not_ready()
+            assert "servicecidrs" in words and 'cannot list resource "networkpolicies"' in words
+            cluster.apply(role)
+            await until(chosen.reconciler.synced.is_set)
+            assert not chosen.reconciler.not_ready()
+            stop.set()
+            await task
+
+    run(test())
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda folder: folder.name)
 def test_the_overlays_are_taken_and_so_are_their_pods(cluster: RealCluster, overlay: Path) -> None:
     tool = shutil.which("kustomize") or shutil.which("kubectl")
@@ -732,12 +762,11 @@ def test_the_native_switch_holds_what_the_cluster_says(
 @pytest.mark.usefixtures("emptied")
 def test_the_command_ends_at_once_when_asked(cluster: RealCluster, tmp_path: Path) -> None:
     cluster.apply(*NODES, SERVICES[0])
-    p4info, device = tmp_path / "node.p4info.txtpb", tmp_path / "node.json"
-    p4info.write_text(text_format.MessageToString(make_p4info()))
-    device.write_text("{}")
     with fake_switch() as switch:
+        options = make_options(tmp_path, switch)
         argv = [sys.executable, "-m", "kulvert", "controller", "--node", "node-a", "--kubeconfig", str(cluster.admin)]
-        argv += ["--switch", switch.address, "--p4info", str(p4info), "--device-config", str(device)]
+        argv += ["--switch", switch.address, "--p4info", str(options.p4info)]
+        argv += ["--device-config", str(options.device_config)]
         with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             lines = []

@@ -134,6 +134,19 @@ async def settled(server: FakeSwitch, reconciler: Reconciler) -> None:
     await until(lambda: reconciler.synced.is_set() and not len(reconciler._changes) and equal())
 
 
+def test_what_cannot_be_read_is_why_it_is_not_ready() -> None:
+    async def test() -> None:
+        async with switch() as server:
+            store = Store()
+            store.unread["Pod"] = "pods: 403"
+            reconciler = make_reconciler(server, store)
+            assert reconciler.not_ready().endswith("; pods: 403")
+            store.mark_synced()
+            assert "pods" not in reconciler.not_ready() and reconciler.not_ready()
+
+    run(test())
+
+
 def test_everything_is_written_and_a_restart_writes_nothing() -> None:
     async def test() -> None:
         async with switch() as server:
