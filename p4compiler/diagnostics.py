@@ -53,6 +53,7 @@ class Kind(Enum):
     PARSER_TRANSITION = "parser-transition"
     KEYS = "keys"
     BRANCH = "branch"
+    MULTIPLE_EXTRACTIONS = "multi-header-extract"
     INVALID_HEADER = "invalid-header"
     DUPLICATE_PRIORITIES = "duplicate-priorities"
     ENTRIES_OUT_OF_ORDER = "entries-out-of-priority-order"
@@ -77,9 +78,7 @@ ERRORS_ONLY = frozenset(
     }
 )
 """Kinds that no warning has: what is wrong cannot be made less than an error."""
-OTHERS_OF_P4C = frozenset(
-    {"legacy", "failed", "type-inference", "multi-header-extract", "inferred", "progress", "removed", "reserved"}
-)
+OTHERS_OF_P4C = frozenset({"legacy", "failed", "type-inference", "inferred", "progress", "removed", "reserved"})
 """Names that p4c knows for what is never said here; options and annotations may have them."""
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -160,6 +159,10 @@ class Diagnostics:
     def silence(self, kind: Kind, span: Span) -> None:
         """Drop warnings of that kind about places inside of the span (`@noWarn`)."""
         self._quiet.setdefault(kind, []).append(span)
+
+    def treat(self, kind: Kind, severity: Severity | None) -> None:
+        """From now on warnings of that kind are this (`@diagnostic`), whatever the options say."""
+        self.severities = {**self.severities, kind: severity}
 
     def _is_quiet(self, kind: Kind, span: Span) -> bool:
         return any(

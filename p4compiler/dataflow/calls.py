@@ -43,6 +43,7 @@ class Calls(Expressions):
     Attributes:
         returns, exits: the joined states of all `return`s of the body at hand, of all `exit`s of the block.
         after_action: the state after each action of the table that was applied last.
+        assumed: the parameters whose headers are only taken to be valid.
     """
 
     def __init__(self, program: Summaries) -> None:
@@ -51,6 +52,7 @@ class Calls(Expressions):
         self.returns = FlowState(dead=True)
         self.exits = FlowState(dead=True)
         self.after_action: dict[ast.Declaration | None, FlowState] = {}
+        self.assumed: set[ast.Declaration | None] = set()
         self._known: dict[tuple[object, ...], tuple[FlowState, FlowState]] = {}
         self._scope_of: dict[ast.Action, int] = {}
 
@@ -61,7 +63,20 @@ class Calls(Expressions):
     def call(self, call: ast.Call) -> None:
         resolved = self.checked.call_of.get(call)
         if resolved is not None and not self.state.dead:
+            if resolved.method == "extract" and resolved.kind is CallKind.EXTERN_METHOD and call.arguments:
+                self._warn_of_extraction(call)
             self.resolved_call(resolved, call.callee)
+
+    def _warn_of_extraction(self, call: ast.Call) -> None:
+        header = call.arguments[0].value
+        if isinstance(header, ast.PathExpression | ast.Member) and self._root(header) not in self.assumed:
+            self.reports.quiet += 1
+            place = self.find_target(header)
+            self.reports.quiet -= 1
+            if place is not None and len(place.bases) == 1 and place.shape.is_header:
+                valid, invalid = self.validity_at(place)
+                if valid & 1:
+                    self.reports.extracted_again(call, surely=not invalid & 1)
 
     def resolved_call(self, call: ResolvedCall, callee: ast.Expression | None) -> None:
         """Follow a call. `callee` is None for an application of a type."""

@@ -9,7 +9,13 @@ from p4compiler.syntax import ast
 MAX_NAMED = 3
 """So many fields are named in a message."""
 MAX_TEXT = 60
-KINDS = (Kind.UNINITIALIZED, Kind.UNINITIALIZED_USE, Kind.UNINITIALIZED_OUT_PARAM, Kind.INVALID_HEADER)
+KINDS = (
+    Kind.UNINITIALIZED,
+    Kind.UNINITIALIZED_USE,
+    Kind.UNINITIALIZED_OUT_PARAM,
+    Kind.INVALID_HEADER,
+    Kind.MULTIPLE_EXTRACTIONS,
+)
 
 
 class Reports:
@@ -42,6 +48,13 @@ class Reports:
         if not self.quiet:
             message = f"header '{_text(header)}' {'is' if surely else 'may be'} invalid where its field is used"
             self._warn(Kind.INVALID_HEADER, message, header.span, ())
+
+    def extracted_again(self, call: ast.Call, surely: bool) -> None:
+        """A header is extracted that is valid on some path: what it held before is lost."""
+        if not self.quiet:
+            header = _text(call.arguments[0].value)
+            message = f"header '{header}' {'is' if surely else 'may be'} valid already where it is extracted: its values are lost"
+            self._warn(Kind.MULTIPLE_EXTRACTIONS, message, call.span, ())
 
     def next_element(self, expression: ast.Expression) -> None:
         """The value of `stack.next` is used, which is there to be extracted to."""

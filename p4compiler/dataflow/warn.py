@@ -1,6 +1,6 @@
 """The entry point: warnings about values and headers that are used before they are there.
 
-Three kinds, with p4c's meaning: `uninitialized-use`, `uninitialized-out-param` and `invalid-header`. Every parser and control that
+With p4c's kinds and their meaning: `uninitialized-use`, `uninitialized-out-param`, `invalid-header`, `multi-header-extract`. Every parser and control that
 the package `main` is made of is followed from its start, with what it applies and calls. Inside of it
 a state (`state.FlowState`) says for each part of each variable whether some path leaves it unset, and for each header whether it can be
 valid, invalid or both. `in` and `inout` parameters are taken to be set and their headers to be valid.
@@ -106,6 +106,8 @@ class _Program:
             if place is not None and passed is not None:
                 flow.set_headers(place, passed[:2])
                 flow.state.excused |= place.mask(passed[2])
+            elif parameter.direction is not ast.Direction.OUT:
+                flow.assumed.add(parameter)
         if not isinstance(block, ast.Function):
             for parameter in block.constructor_parameters:
                 flow.begin(parameter, is_set=True)

@@ -22,6 +22,7 @@ KNOWN_ANNOTATIONS = frozenset(
             "defaultonly",
             "deprecated",
             "description",
+            "diagnostic",
         ),
         *("disable_optimization", "entry_restriction", "field_list", "format", "hidden", "length", "likely", "match"),
         *("max_group_size", "max_length", "max_member_weight", "name", "noSideEffects", "noWarn", "optional"),

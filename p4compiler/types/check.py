@@ -8,7 +8,7 @@ from p4compiler.nesting import room_for_nesting
 from p4compiler.syntax import ast
 from p4compiler.types.checked import CheckedProgram
 from p4compiler.types.declarations import Declarations
-from p4compiler.types.unused import silence_where_asked, warn_unused
+from p4compiler.types.unused import heed_warning_annotations, warn_unused
 
 
 @room_for_nesting()
@@ -18,7 +18,7 @@ def check_program(program: ast.Program, diagnostics: Diagnostics) -> CheckedProg
     Every error goes to `diagnostics`; if it has errors afterwards the result is incomplete and must not be lowered.
     """
     checker = Declarations(program, diagnostics)
-    silence_where_asked(program, diagnostics)
+    heed_warning_annotations(program, diagnostics)
     with without_collection():
         for declaration in program.declarations:
             if diagnostics.full:

@@ -174,10 +174,21 @@ class Statements(Expressions):
             type_ = self.expression(current.condition)
             if not isinstance(type_, model.BoolType | model.UnknownType):
                 self.type_error(f"the condition must be of type bool, not '{type_}'", current.condition)
+            taken = self.constant(current.condition)
+            if isinstance(taken, bool):
+                self._warn_of_hint(current.then, taken)
+                self._warn_of_hint(current.otherwise, not taken)
             self.statement(current.then)
             current = current.otherwise
         if current is not None:
             self.statement(current)
+
+    def _warn_of_hint(self, branch: ast.Statement | None, taken: bool) -> None:
+        """`@likely` at a branch that is never taken, `@unlikely` at one that always is (specification, section 20.3)."""
+        for annotation in branch.annotations if branch is not None else ():
+            if annotation.name == ("unlikely" if taken else "likely"):
+                message = f"'@{annotation.name}' at a branch that is {'always' if taken else 'never'} taken"
+                self.warning(Kind.BRANCH, message, annotation)
 
     def return_statement(self, statement: ast.Return) -> None:
         value = statement.value

@@ -1,10 +1,18 @@
-"""Declarations that nothing refers to, and the annotation that says that this is meant."""
+"""Declarations that nothing refers to, and the annotations that say what warnings are to be."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from p4compiler.diagnostics import Diagnostics, Kind, did_you_mean, is_kind_of_p4c, kind_named
+from p4compiler.diagnostics import (
+    ERRORS_ONLY,
+    Diagnostics,
+    Kind,
+    Severity,
+    did_you_mean,
+    is_kind_of_p4c,
+    kind_named,
+)
 from p4compiler.syntax import ast
 from p4compiler.types.scope import describe
 
@@ -61,10 +69,14 @@ def _inside(item: ast.Node) -> Iterable[ast.Node | None]:
     return ()
 
 
-def silence_where_asked(program: ast.Program, diagnostics: Diagnostics) -> None:
-    """`@noWarn("kind")` at a declaration or statement holds for everything inside of it."""
+def heed_warning_annotations(program: ast.Program, diagnostics: Diagnostics) -> None:
+    """`@noWarn("kind")` at a declaration or statement holds for everything inside of it; `@diagnostic("kind", "disable")`, or
+    `"warn"` or `"error"`, for the whole program, over the options.
+    """
     for item in _nodes_of(program.declarations):
         for annotation in item.annotations if isinstance(item, ast.Declaration | ast.Statement) else ():
+            if annotation.name == "diagnostic":
+                _heed_diagnostic(annotation, diagnostics)
             if annotation.name != "noWarn":
                 continue
             for token in annotation.tokens or ():
@@ -73,8 +85,37 @@ def silence_where_asked(program: ast.Program, diagnostics: Diagnostics) -> None:
                 if kind is not None:
                     diagnostics.silence(kind, item.span)
                 elif not is_kind_of_p4c(name):
-                    hint = did_you_mean(name, [known.value for known in Kind])
-                    diagnostics.warning(Kind.UNKNOWN, f"there is no kind '{name}' of warnings", annotation.span, hint)
+                    _warn_of_unknown_kind(name, annotation, diagnostics)
+
+
+_SEVERITIES = {"disable": None, "warn": Severity.WARNING, "error": Severity.ERROR}
+
+
+def _heed_diagnostic(annotation: ast.Annotation, diagnostics: Diagnostics) -> None:
+    tokens = [token for token in annotation.tokens or () if token.text != ","]
+    if len(tokens) != 2 or not all(token.is_string for token in tokens):
+        diagnostics.warning(
+            Kind.MISSING, "'@diagnostic' takes two strings, a kind and what it is to be", annotation.span
+        )
+        return
+    name, action = (token.text[1:-1] for token in tokens)
+    if action not in _SEVERITIES:
+        message = f"'@diagnostic' knows 'disable', 'warn' and 'error', not '{action}'"
+        diagnostics.warning(Kind.MISMATCH, message, annotation.span)
+        return
+    kind = kind_named(name)
+    if kind is None:
+        if not is_kind_of_p4c(name):
+            _warn_of_unknown_kind(name, annotation, diagnostics)
+    elif kind in ERRORS_ONLY and action != "error":
+        diagnostics.warning(Kind.MISMATCH, f"'{name}' is a kind of errors, which stay errors", annotation.span)
+    else:
+        diagnostics.treat(kind, _SEVERITIES[action])
+
+
+def _warn_of_unknown_kind(name: str, annotation: ast.Annotation, diagnostics: Diagnostics) -> None:
+    hint = did_you_mean(name, [known.value for known in Kind])
+    diagnostics.warning(Kind.UNKNOWN, f"there is no kind '{name}' of warnings", annotation.span, hint)
 
 
 _WARNED = (

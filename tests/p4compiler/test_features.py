@@ -33,7 +33,7 @@ NOT_FOR_P4C = frozenset({
     "signs",  # negative numbers in entries
     "stacks",  # a negative value of a select
     "switches",  # a negative label of a switch
-    "tables",  # one don't-care for all keys
+    "tables",  # negative numbers in entries
     "union_stacks",  # lastIndex of a stack of unions
 })  # fmt: skip
 

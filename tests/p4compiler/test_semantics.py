@@ -49,6 +49,14 @@ CASES: dict[str, Case] = {
         (1, 2, 0, 0, 0, 0),
         (2, 1, 0, 8, 7, 0),
     ),
+    "hashes_the_bits_of_negative_constants": (
+        "",
+        "apply { hash(hdr.h.c, HashAlgorithm.crc16, 16w0, { hdr.h.a, -8s5, -12s3 }, 17w0x10000);"
+        " hash(hdr.g.c, HashAlgorithm.crc16, 16w0, { hdr.h.a, 8w0xfb, 12w0xffd }, 17w0x10000);"
+        " hdr.h.b = hdr.h.c == hdr.g.c ? 8w1 : 0; hdr.h.c = 0; hdr.g.c = 0; }",
+        (1, 2, 3, 4, 5, 6),
+        (1, 1, 0, 4, 5, 0),
+    ),
     "evaluates_from_left_to_right": (
         "bit<8> bump(inout bit<8> v) { v = v + 1; return v; }",
         "apply { hdr.h.b = hdr.h.a + bump(hdr.h.a); hdr.g.a = bump(hdr.g.b) - bump(hdr.g.b); }",

@@ -211,6 +211,32 @@ def test_headers_in_a_parser(name: str) -> None:
     assert sorted((place.line, place.column) for place in found) == marks
 
 
+EXTRACTIONS = {
+    "twice": "state start { p.extract(hdr.h); §p.extract(hdr.h); transition accept; }",
+    "on one path": "state start { transition select(m.m) { 0: one; default: two; } } "
+    "state one { p.extract(hdr.h); transition two; } state two { §p.extract(hdr.h); transition accept; }",
+    "on two paths": "state start { transition select(m.m) { 0: one; default: two; } } "
+    "state one { p.extract(hdr.h); transition accept; } state two { p.extract(hdr.h); transition accept; }",
+    "in a loop": "state start { §p.extract(hdr.h); transition select(hdr.h.a) { 0: accept; default: start; } }",
+    "into a stack": "state start { p.extract(hdr.stack.next); "
+    "transition select(hdr.stack.last.a) { 0: accept; default: start; } }",
+    "invalid in between": "state start { p.extract(hdr.h); hdr.h.setInvalid(); p.extract(hdr.h); transition accept; }",
+    "elements": "state start { p.extract(hdr.stack[0]); p.extract(hdr.stack[1]); transition accept; }",
+}
+
+
+@pytest.mark.parametrize("name", EXTRACTIONS)
+def test_a_header_that_is_extracted_again(name: str) -> None:
+    expect(parser(EXTRACTIONS[name]), "multi-header-extract")
+
+
+def test_nothing_is_known_of_what_a_parser_gets() -> None:
+    text = parser("state start { p.extract(hdr.h); transition accept; }").replace(
+        "packet_in p, out hdrs_t", "packet_in p, inout hdrs_t"
+    )
+    assert not flow(text).warnings
+
+
 def test_what_is_applied_is_followed_with_what_it_gets() -> None:
     sub = "control sub(inout hdrs_t h) { apply { h.g.c = §h.h.a; h.h.setValid(); } }"
     expect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from p4compiler.diagnostics import Diagnostics
+from p4compiler.diagnostics import Diagnostics, Severity
 from tests.p4compiler.front_end import check, places
 
 HEAD = """match_kind { exact, ternary, lpm, range, optional }
@@ -164,6 +164,42 @@ def test_a_kind_that_there_is_not() -> None:
     (warning,) = [w for w in diagnostics.warnings if w.kind.value == "unknown"]
     assert [note.message for note in warning.notes] == ["did you mean 'unused'?"]
     expect('@noWarn("multi-header-extract") const bit<8> a = 1;', "unknown")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "errors", "warnings"),
+    [
+        ('@diagnostic("overflow", "error")', ["overflow"], []),
+        ('@diagnostic("overflow", "disable")', [], []),
+        ('@diagnostic("overflow", "error") @diagnostic("overflow", "warn")', [], ["overflow"]),
+        ('@diagnostic("overflow", "quiet")', [], ["mismatch", "overflow"]),
+        ('@diagnostic("overflw", "error")', [], ["unknown", "overflow"]),
+        ('@diagnostic("overflow")', [], ["missing", "overflow"]),
+        ('@diagnostic("type-error", "disable")', [], ["mismatch", "overflow"]),
+        ('@diagnostic("legacy", "disable")', [], ["overflow"]),
+    ],
+)
+def test_what_the_program_makes_of_a_kind(annotation: str, errors: list[str], warnings: list[str]) -> None:
+    """The annotation holds for the whole program, before it too."""
+    _, diagnostics = check(f"const bit<8> a = 256;\n{annotation} const bit<8> b = a;")
+    said = [e for e in diagnostics.entries if e.span is not None and e.kind.value != "unused"]
+    assert [e.kind.value for e in said if e.severity is Severity.ERROR] == errors
+    assert [e.kind.value for e in said if e.severity is Severity.WARNING] == warnings
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "if (true) §@unlikely { x = 1; }",
+        "if (false) §@likely { x = 1; }",
+        "if (true) { } else §@likely { x = 1; }",
+        "if (false) { } else §@unlikely { x = 1; }",
+        "if (true) @likely { x = 1; } else @unlikely { x = 2; }",
+        "if (x == 0) @likely { x = 1; } else @unlikely { x = 2; }",
+    ],
+)
+def test_hints_at_branches_that_are_known(branch: str) -> None:
+    expect(f"control c(inout bit<8> x) {{ apply {{ {branch} }} }}", "branch")
 
 
 @pytest.mark.parametrize(
