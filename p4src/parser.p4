@@ -12,6 +12,8 @@ error {
 const bit<16> QUOTED_TCP_CHECKSUM_IPV4_LEN = 66;
 const bit<16> QUOTED_TCP_CHECKSUM_IPV6_LEN = 66;
 
+const bit<16> GENEVE_LEN = 16;      // UDP's header, and Geneve's without options
+
 parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
                    inout standard_metadata_t standard_metadata) {
     state start {
@@ -127,11 +129,13 @@ parser node_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition accept;
     }
 
+    // Options that go beyond the datagram stay where they are: this may be no tunnel at all.
     state parse_geneve {
         packet.extract(hdr.geneve);
-        transition select(hdr.geneve.options_len) {
-            0:       accept;
-            default: parse_geneve_options;
+        transition select(hdr.geneve.options_len, GENEVE_LEN + ((bit<16>)hdr.geneve.options_len << 2) <= hdr.udp.len) {
+            (0, _):    accept;
+            (_, true): parse_geneve_options;
+            default:   accept;
         }
     }
 

@@ -205,9 +205,20 @@ class Client:
         )
         self._write([self._update(p4r.Update.INSERT, member)])
 
-    def insert_group(self, profile: str, group_id: int, weights: Mapping[int, int], max_size: int = 0) -> None:
-        """Insert a group of a selector, given each member's weight by its id."""
-        self._write([self._update(p4r.Update.INSERT, self._group(profile, group_id, weights, max_size))])
+    def insert_group(
+        self,
+        profile: str,
+        group_id: int,
+        weights: Mapping[int, int],
+        max_size: int = 0,
+        watch_ports: Mapping[int, int] | None = None,
+    ) -> None:
+        """Insert a group of a selector, given each member's weight by its id, and the port that it is watched by, if it is."""
+        group = self._group(profile, group_id, weights, max_size)
+        for member in group.members:
+            if watch_ports is not None and member.member_id in watch_ports:
+                member.watch_port = encode(watch_ports[member.member_id])
+        self._write([self._update(p4r.Update.INSERT, group)])
 
     def modify_group(self, profile: str, group_id: int, weights: Mapping[int, int], max_size: int = 0) -> None:
         """Replace a group's members and weights."""

@@ -122,14 +122,17 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             if options.ports == "veth":
                 stack.enter_context(own_namespace(len(_PORTS)))
                 interfaces, address = {port: switch_interface(port) for port in _PORTS}, switches.ADDRESS
+                thrift_port = None
             else:
                 interfaces, address = {port: switch_socket(folder, port) for port in _PORTS}, _free_address()
+                thrift_port = int(_free_address().rpartition(":")[2])
             log = folder / "switch.log"
-            stack.enter_context(switches.running(target.toolchain.switch, interfaces, profile.ports.cpu, log, address))
+            switch = switches.running(target.toolchain.switch, interfaces, profile.ports.cpu, log, address, thrift_port)
+            stack.enter_context(switch)
             on_wires, in_memory = _split(options.tests)
             ended_well = True
             if on_wires or not options.tests:
-                ended_well = _run_ptf(options, on_wires, tested, pipeline, folder, address, console)
+                ended_well = _run_ptf(options, on_wires, tested, pipeline, folder, address, thrift_port, console)
         if target.toolchain.switch == "kulvert" and (in_memory or not options.tests):
             ended_well = _run_bulk(options, in_memory, pipeline.compiler, folder, console) and ended_well
         results = read_results(folder / "results.jsonl")
@@ -196,6 +199,7 @@ def _run_ptf(
     pipeline: BuildResult,
     folder: Path,
     address: str,
+    thrift_port: int | None,
     console: Console,
 ) -> bool:
     """Run ptf on the tests; whether it came to its end without complaint."""
@@ -204,6 +208,8 @@ def _run_ptf(
         "device_id": str(switches.DEVICE_ID),
         "target_file": str(profile.path.resolve()),
         "watch_ports": str(int(profile.capabilities.watch_ports)),
+        "thrift_port": "" if thrift_port is None else str(thrift_port),
+        "sockets": str(folder),
         "p4info": str(pipeline.p4info.resolve()),
         "json": str(pipeline.bmv2_json.resolve()),
         "results": str(folder / "results.jsonl"),

@@ -35,12 +35,18 @@ def is_installed(switch: SwitchName) -> bool:
 
 @contextlib.contextmanager
 def running(
-    switch: SwitchName, ports: Mapping[int, str], cpu_port: int, log: Path, address: str = ADDRESS
+    switch: SwitchName,
+    ports: Mapping[int, str],
+    cpu_port: int,
+    log: Path,
+    address: str = ADDRESS,
+    thrift_port: int | None = None,
 ) -> Iterator[None]:
     """Start the switch without a pipeline, wait until it listens, stop it at the end.
 
     Args:
         ports: the interface of each.
+        thrift_port: where the ports can be managed while it runs; None for nowhere.
 
     Raises:
         SwitchError: it ended at once, or does not listen; the message has the end of its log.
@@ -48,6 +54,7 @@ def running(
     interfaces = [argument for port, name in ports.items() for argument in ("-i", f"{port}@{name}")]
     command = [sys.executable, "-m", "kulvert", "switch"] if switch == "kulvert" else [BMV2, "--log-level", "off"]
     command += ["--device-id", str(DEVICE_ID), *interfaces, "--no-p4"]
+    command += [] if thrift_port is None else ["--thrift-port", str(thrift_port)]
     command += ["--", "--grpc-server-addr", address, "--cpu-port", str(cpu_port)]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -69,7 +69,8 @@ control leave_tunnel(inout headers_t hdr, inout metadata_t meta, inout standard_
         is_geneve = 1;
         vni = hdr.geneve.vni;
         is_broken = hdr.geneve.is_control | hdr.geneve.is_critical | (bit<1>)(hdr.geneve.version != 0)
-            | (bit<1>)(hdr.geneve.protocol != ETHER_TYPE_TRANSPARENT);
+            | (bit<1>)(hdr.geneve.protocol != ETHER_TYPE_TRANSPARENT)
+            | (bit<1>)(hdr.geneve.options_len != 0 && !hdr.geneve_options.isValid());
     }
 
     action read_ipv4_mark() {

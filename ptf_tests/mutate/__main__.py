@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ptf_tests.mutate.document import document
-from ptf_tests.mutate.mutations import MUTATIONS, Mutation
+from ptf_tests.mutate.mutation import Mutation
+from ptf_tests.mutate.mutations import MUTATIONS
 from ptf_tests.mutate.worker import BROKEN, FAILED, PASSED
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

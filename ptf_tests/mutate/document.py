@@ -7,7 +7,8 @@ from ptf_tests.mutate.rows import ROWS
 
 _HEAD = """# The contract, row by row
 
-What Kubernetes asks of the data plane, the tests that watch each row, and how the row was broken to see that they do. Written by
+What Kubernetes asks of the data plane, and from "into a tunnel" on what the network itself asks ([pipeline.md](pipeline.md)); the tests that
+watch each row, and how the row was broken to see that they do. Written by
 `python -m ptf_tests.mutate --document docs/contract.md`; a test keeps it up to date. `make mutate` breaks all of it again, in copies of the sources.
 
 Beside these, the random flows of `ptf_tests/bulk/flows.py` compare everything at once with a model of the contract.

@@ -1,31 +1,13 @@
-"""The mutations: one edit each, that breaks a row of the contract, and the tests of which one has to fail then.
-
-The edit replaces a text that is there exactly once. A test is `STAGE.Test` of `ptf_tests/stages`, or `pytest:FILE`.
-"""
+"""The mutations of the rows of Services and policies, and all mutations together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ptf_tests.mutate.mutation import Mutation
+from ptf_tests.mutate.mutation import mutation as _of
+from ptf_tests.mutate.network import NETWORK
 
 _DESIRED = "controlplane/desired"
 _STAGES = "p4src/stages"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """An edit of one file. `rows` are the rows that it breaks; `tests` are those that may notice."""
-
-    name: str
-    rows: tuple[str, ...]
-    path: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
-
-def _of(rows: str | tuple[str, ...], path: str, name: str, old: str, new: str, *tests: str) -> Mutation:
-    return Mutation(name, (rows,) if isinstance(rows, str) else rows, path, old, new, tests)
-
 
 _SERVICES = (
     _of(
@@ -977,4 +959,4 @@ _POLICIES = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*_SERVICES, *_POLICIES)
+MUTATIONS: tuple[Mutation, ...] = (*_SERVICES, *_POLICIES, *NETWORK)

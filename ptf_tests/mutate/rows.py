@@ -1,4 +1,4 @@
-"""The rows of the contract: what Kubernetes asks of the data plane for Services and for policies."""
+"""The rows of the contract: what Kubernetes asks of the data plane for Services and for policies, and what the network itself needs."""
 
 from __future__ import annotations
 
@@ -47,5 +47,22 @@ ROWS: dict[str, str] = {
     "ICMP": "echo follows the isolation; errors of a connection pass, others do not",
     "malformed policy": "closes the pods that it selects, by name; nothing else changes",
     "ClusterNetworkPolicy": "Admin, NetworkPolicy, Baseline; lower priority first; Accept, Deny, Pass",
+    "into a tunnel": "a packet for another node's pod leaves in a VXLAN or Geneve frame for that node, each flow by a port of its own",
+    "out of a tunnel": "what is inside begins anew, as from an uplink; only IP, and only for this node's MAC",
+    "strangers at a tunnel": "unknown addresses, VNIs and formats, broken headers, fragments and pods get in by no tunnel",
+    "answers into a tunnel": "what the pipeline answers to a frame goes back through the tunnel that it came by",
+    "congestion marks": "in and out of tunnels as RFC 6040 has it; the class is copied to the outside",
+    "several next hops": "flows spread over them, and each keeps to its own",
+    "uplink that is down": "its flows go by the others",
+    "later fragments": "go where the first one went, translated as it was, and nowhere without it; they prolong nothing",
+    "overlapping fragments": "nothing that has passed can be written over",
+    "broken fragments": "dropped: empty, too far, of odd length, neighbour discovery, SCTP that cannot be translated",
+    "flood of fragments": "a pod forgets its own datagrams alone",
+    "extension headers": "hide no ports",
+    "ICMP errors of connections": "as the sender of the quoted packet would have them without translation; they prolong nothing",
+    "crafted ICMP errors": "dropped: about others' packets, by who cannot know",
+    "TTL": "the last one ends here; the sender is told, unless he is forged",
+    "errors that the node makes": "only about what may be told of, and no more than a port's share",
+    "MTU": "of the port that a packet leaves on, less what a tunnel takes; who sends more is told",
 }
-"""By name: the rule. The first part is Services', from "policies add up" on it is policies'."""
+"""By name: the rule. The first part is Services', from "policies add up" on it is policies', from "into a tunnel" on the network's own."""

@@ -198,6 +198,27 @@ class DatagramsAreForgotten(FragmentTest):
             self.drop(POD_A.port, packets[1], DropReason.FRAGMENT_WITHOUT_FIRST)
 
 
+class LaterFragmentsKeepNothingAlive(FragmentTest):
+    """Fragments behind the first do not put off the end of their connection."""
+
+    def runTest(self) -> None:
+        src, dst = Side(POD_A.ipv4, self.new_port()), Side(POD_B.ipv4, 80)
+        whole = self.sent_by(POD_A, src, dst, "tcp", payload=bytes(800))
+        sent = pieces(whole, 7, range(0, 800, 40))
+        wanted = pieces(self.delivered_to(POD_B, src, dst, "tcp", payload=bytes(800)), 7, range(0, 800, 40))
+        started = time.monotonic()
+        self.pass_all(POD_A, sent[:2], POD_B, wanted[:2], "at once")
+        for packet in sent[2:-1]:
+            self.send(POD_A.port, packet)
+            time.sleep(self.target.timeouts.tcp_opening / len(sent))
+        # Two ticks more, as it is counted in whole ones.
+        time.sleep(max(0.0, started + self.target.timeouts.tcp_opening + 2.2 - time.monotonic()))
+        while self.receive(0.02) is not None:
+            pass
+        answer = self.sent_by(POD_B, dst, src, "tcp", flags="SA")
+        self.drop(POD_B.port, answer, DropReason.NOT_IN_CONNECTION)
+
+
 class OverlappingFragmentsAreDropped(FragmentTest):
     """Who begins within what has gone through is dropped, and the datagram's real fragments pass nevertheless."""
 

@@ -248,6 +248,43 @@ class UdpWithoutChecksumIsQuotedSo(ErrorTest):
         )
 
 
+class QuotedUdpChecksumIsNeverMadeZero(ErrorTest):
+    """A quoted UDP checksum that comes out as 0 is 0xffff, as the sender has sent it."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            vip, endpoint = Side(VIP[family], 53), Side(POD_B.address(family), 5353)
+            self.add_service(vip.address, 53, "udp", [endpoint], family)
+            src = Side(POD_A.address(family), self.new_port())
+            self.open(POD_A, POD_B, (src, vip), (src, endpoint), "udp")
+            plain = bytes(self.delivered_to(POD_B, src, vip, "udp", payload=b"\0\0"))
+            at = 14 + (20 if family == 4 else 40) + 6
+            payload = plain[at : at + 2]  # what brings the sum to 0xffff, hence the checksum to 0
+            sent = self.delivered_to(POD_B, src, vip, "udp", payload=payload)
+            self.assertEqual(bytes(sent)[at : at + 2], b"\xff\xff", "the test's own packet")
+            self.reported(POD_B, POD_A, (src, endpoint), (src, vip), "udp", payload=payload)
+
+
+class ErrorsKeepNothingAlive(ErrorTest):
+    """Errors about a connection do not put off its end."""
+
+    def runTest(self) -> None:
+        src, dst = Side(POD_A.ipv4, self.new_port()), Side(REMOTE.ipv4, 443)
+        self.open(POD_A, ROUTER, (src, dst), (src, dst), "tcp")
+        quoted = bytes(self.delivered_to(ROUTER, src, dst, "tcp"))[14:]
+        packet = icmp_error("too big", ROUTER.ipv4, POD_A.ipv4, quoted, ROUTER.mac, GATEWAY_MAC)
+        # Two ticks more, as it is counted in whole ones.
+        end = time.monotonic() + self.target.timeouts.tcp_opening + 2.2
+        self.send(ROUTER.port, packet)
+        self.assertIsNotNone(self.receive(), "an error at once")
+        while time.monotonic() < end:
+            self.send(ROUTER.port, packet)
+            time.sleep(0.2)
+        while self.receive(0.02) is not None:
+            pass
+        self.drop(ROUTER.port, packet, DropReason.UNRELATED_ERROR)
+
+
 class QuotedOptionsAreLookedOver(ErrorTest):
     """The ports of a quoted packet with IPv4 options are behind them."""
 

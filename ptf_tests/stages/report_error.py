@@ -105,6 +105,16 @@ class TooBigIsTold(ReportTest):
                         self.answered(POD_A, packet, too_big(packet, family, _MTU), DropReason.TOO_BIG)
 
 
+class LongestPacketIsTooBig(ReportTest):
+    """An IPv6 packet that says that it is as long as can be does not pass for a short one."""
+
+    def runTest(self) -> None:
+        self.set_mtu(ROUTER.port, _MTU)
+        packet = self.sent_by(POD_A, Side(POD_A.ipv6, self.new_port()), Side(REMOTE.ipv6, 80), "udp")
+        packet[IPv6].plen = 65530
+        self.answered(POD_A, packet, too_big(packet, 6, _MTU), DropReason.TOO_BIG)
+
+
 class TooBigIsToldAsItWasSent(ReportTest):
     """The quote is the packet as the sender knows it, before any translation, so that he knows what to send in smaller pieces."""
 

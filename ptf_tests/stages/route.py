@@ -192,6 +192,35 @@ class NextHopThatGoesIsNotUsed(NextHopTest):
             self.assertEqual([self.way_of(src, dst, "A") for src, dst in flows], before)
 
 
+class NextHopWhosePortIsDownIsNotUsed(NextHopTest):
+    """The switch itself passes over a next hop whose port is down, until it is up again; no other flow moves."""
+
+    def runTest(self) -> None:
+        watched = _NEXT_HOPS + 1
+        self.client.insert_group(_SELECTOR, watched, {1: 1, 2: 1}, 4, {1: ROUTER.port, 2: _SECOND.port})
+        self.client.insert(Entry("next_hop_table", {"next_hops_id": watched}, GroupRef(watched)))
+        for family in FAMILIES:
+            prefix = "0.0.0.0" if family == 4 else "::"
+            match = {"dst_addr": Lpm(address_number(prefix), prefix_length(prefix, 0))}
+            self.client.modify(Entry("route_table", match, "use_next_hops", {"next_hops_id": watched}))
+        flows = [
+            (Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 443))
+            for family in FAMILIES
+            for _ in range(12)
+        ]
+        before = [self.way_of(*flow, "S") for flow in flows]
+        moved = flows[before.index(_SECOND)]
+        packet = self.sent_by(POD_A, *moved, "tcp", flags="A")
+        self.set_link(_SECOND.port, up=False)
+        try:
+            self.wait_for_way(POD_A.port, packet, ROUTER.port, self.delivered_to(ROUTER, *moved, "tcp", flags="A"))
+            self.assertEqual({self.way_of(*flow, "A").name for flow in flows}, {ROUTER.name})
+        finally:
+            self.set_link(_SECOND.port, up=True)
+        self.wait_for_way(POD_A.port, packet, _SECOND.port, self.delivered_to(_SECOND, *moved, "tcp", flags="A"))
+        self.assertEqual([self.way_of(*flow, "A") for flow in flows], before)
+
+
 class SetWithoutNextHopIsNoRoute(NextHopTest):
     """A route to a set of next hops that is not there leads nowhere."""
 

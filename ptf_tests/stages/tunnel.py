@@ -25,6 +25,7 @@ from ptf_tests.packets import (
     mac_number,
     segment,
 )
+from ptf_tests.stages.fragments import pieces
 
 Format = Literal["vxlan", "geneve"]
 FORMATS: tuple[Format, ...] = ("vxlan", "geneve")
@@ -220,27 +221,32 @@ class TunnelTakesFromTheMtu(TunnelTest):
 
     def runTest(self) -> None:
         for outer in FAMILIES:
-            self.dig(outer, "vxlan")
-            self.client.insert(
-                Entry("mtu_table", {"egress_port": ROUTER.port}, "set_mtu", {"mtu": 1500}),
-                Entry("error_source_table", {"is_ipv6": 0}, "set_error_source", {"addr": address_number(NODE.ipv4)}),
-            )
-            left = 1500 - _OVERHEAD[outer]
-            here, there = Side(POD_A.ipv4, self.new_port()), Side(FAR.ipv4, 80)
-            payload = bytes(left - 28)
-            self.send(POD_A.port, self.sent_by(POD_A, here, there, "udp", payload=payload))
-            wanted = self.inner(here, there, "udp", ttl=63, payload=payload)
-            wanted[Ether].src = GATEWAY_MAC
-            self.expect_tunnelled(outer, "vxlan", wanted)
-            packet = self.sent_by(POD_A, here, there, "udp", payload=bytes(left - 27))
-            error = (
-                Ether(src=GATEWAY_MAC, dst=POD_A.mac)
-                / IP(src=NODE.ipv4, dst=POD_A.ipv4, ttl=64, id=0, tos=0xC0)
-                / ICMP(type=3, code=4, nexthopmtu=left)
-                / Raw(bytes(packet)[14:42])
-            )
-            self.pass_through(POD_A.port, packet, POD_A.port, error)
-            self.fill_in()
+            for mtu in (1500, 1280):
+                self.dig(outer, "vxlan")
+                self.client.insert(
+                    Entry("mtu_table", {"egress_port": ROUTER.port}, "set_mtu", {"mtu": mtu}),
+                    Entry(
+                        "error_source_table", {"is_ipv6": 0}, "set_error_source", {"addr": address_number(NODE.ipv4)}
+                    ),
+                )
+                self._fill(outer, mtu - _OVERHEAD[outer])
+                self.fill_in()
+
+    def _fill(self, outer: Family, left: int) -> None:
+        here, there = Side(POD_A.ipv4, self.new_port()), Side(FAR.ipv4, 80)
+        payload = bytes(left - 28)
+        self.send(POD_A.port, self.sent_by(POD_A, here, there, "udp", payload=payload))
+        wanted = self.inner(here, there, "udp", ttl=63, payload=payload)
+        wanted[Ether].src = GATEWAY_MAC
+        self.expect_tunnelled(outer, "vxlan", wanted)
+        packet = self.sent_by(POD_A, here, there, "udp", payload=bytes(left - 27))
+        error = (
+            Ether(src=GATEWAY_MAC, dst=POD_A.mac)
+            / IP(src=NODE.ipv4, dst=POD_A.ipv4, ttl=64, id=0, tos=0xC0)
+            / ICMP(type=3, code=4, nexthopmtu=left)
+            / Raw(bytes(packet)[14:42])
+        )
+        self.pass_through(POD_A.port, packet, POD_A.port, error)
 
 
 class StrangersDoNotComeThroughTunnels(TunnelTest):
@@ -272,6 +278,17 @@ class StrangersDoNotComeThroughTunnels(TunnelTest):
             bad = self.frame_from_afar(outer, kind, good)
             bad[GENEVE].oam = 1
             self.drop(ROUTER.port, bad, DropReason.MALFORMED, "a control message")
+            bad = self.frame_from_afar(outer, kind, good)
+            bad[GENEVE].version = 1
+            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "another version")
+            bad = self.frame_from_afar(outer, kind, good)
+            bad[GENEVE].proto = 0x0800
+            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "no frame, but a packet")
+            bad = self.frame_from_afar(outer, kind, good)
+            bad[GENEVE].optionlen = 63
+            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "options longer than all that there is")
+        first = pieces(self.frame_from_afar(outer, kind, good), 5, (0, 64))[0]
+        self.drop(ROUTER.port, first, DropReason.MALFORMED, "a fragment")
         spoofed = self.inner(Side(POD_B.ipv4, 1000), Side(POD_A.ipv4, 80))
         self.drop(ROUTER.port, self.frame_from_afar(outer, kind, spoofed), DropReason.SPOOFED_ADDRESS, "a pod of ours")
         spoofed = self.inner(Side(NODE.ipv4, 1000), Side(POD_A.ipv4, 80))
@@ -286,6 +303,23 @@ class StrangersDoNotComeThroughTunnels(TunnelTest):
         self.drop(ROUTER.port, packet, DropReason.NEIGHBOR_UNSUPPORTED, "neighbour discovery")
         twice = self.inner(Side(FAR.ipv4, 1000), Side(POD_A.ipv4, 80), ttl=1)
         self.drop(ROUTER.port, self.frame_from_afar(outer, kind, twice), DropReason.TTL_EXCEEDED, "TTL inside")
+
+
+class TunnelInATunnelStaysShut(TunnelTest):
+    """A tunnel's packet that comes by a tunnel is one to the node as any other, so that nobody can make the pipeline go round and round."""
+
+    def runTest(self) -> None:
+        for outer in FAMILIES:
+            for kind in FORMATS:
+                self.dig(outer, kind)
+                inmost = self.inner(Side(FAR.ipv4, self.new_port()), Side(POD_A.ipv4, 80))
+                inside = self.frame_from_afar(outer, kind, inmost)
+                inside[Ether].src, inside[Ether].dst = "02:00:00:00:88:01", FRAME_MAC
+                wanted = carried(kind, PEER.address(outer), NODE.address(outer), inmost, 55555, VNI, ttl=60)
+                wanted[Ether].src, wanted[Ether].dst = GATEWAY_MAC, NODE.mac
+                packet = self.frame_from_afar(outer, kind, inside)
+                self.pass_through(ROUTER.port, packet, NODE.port, wanted, f"{kind} over IPv{outer}")
+                self.fill_in()
 
 
 class OptionsOfGeneveAreSkipped(TunnelTest):
@@ -306,7 +340,7 @@ class PodsUseTheTunnelsPortsAsAny(TunnelTest):
         self.dig(4, "vxlan")
         for family in FAMILIES:
             for port in (4789, 6081):
-                for payload in (b"", b"short", b"\x08" + bytes(60)):
+                for payload in (b"", b"short", b"\x08" + bytes(60), b"\xff" * 60):
                     for protocol_port in (Side(REMOTE.address(family), port), Side(NODE.address(family), port)):
                         src = Side(POD_A.address(family), self.new_port())
                         host = ROUTER if protocol_port.address == REMOTE.address(family) else NODE
@@ -323,7 +357,12 @@ class CongestionMarksAreHandedOn(TunnelTest):
     """RFC 6040: the mark inside goes outside on the way in, and on the way out the stronger one counts."""
 
     def runTest(self) -> None:
-        self.dig(4, "vxlan")
+        for outer in FAMILIES:
+            self.dig(outer, "vxlan")
+            self._mark(outer)
+            self.fill_in()
+
+    def _mark(self, outer: Family) -> None:
         for family in FAMILIES:
             field = "tos" if family == 4 else "tc"
             for tos in (0, 1, 2, 3, 0xB8, 0xBB):
@@ -331,12 +370,12 @@ class CongestionMarksAreHandedOn(TunnelTest):
                 self.send(POD_A.port, self.sent_by(POD_A, here, there, "udp", ip_fields={field: tos}))
                 wanted = self.inner(here, there, "udp", ttl=63, ip_fields={field: tos})
                 wanted[Ether].src = GATEWAY_MAC
-                self.expect_tunnelled(4, "vxlan", wanted, why=f"mark {tos}", tos=tos)
+                self.expect_tunnelled(outer, "vxlan", wanted, why=f"mark {tos}", tos=tos)
             for inside in range(4):
                 for outside in range(4):
                     here, there = Side(POD_A.address(family), 80), Side(FAR.address(family), self.new_port())
                     packet = self.inner(there, here, ip_fields={field: 0x28 | inside})
-                    packet = self.frame_from_afar(4, "vxlan", packet, tos=0xB8 | outside)
+                    packet = self.frame_from_afar(outer, "vxlan", packet, tos=0xB8 | outside)
                     if inside == 0 and outside == 3:
                         self.drop(ROUTER.port, packet, DropReason.CONGESTED)
                         continue

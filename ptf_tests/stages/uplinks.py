@@ -32,8 +32,8 @@ class UplinksTest(NodeTest):
     def cluster(self, change: Any = lambda attachments: attachments, **settings: Any) -> Cluster:
         """The plain cluster, with its attachments changed."""
         objects = plain_objects()
-        watch_ports = bool(int(testutils.test_param_get("watch_ports")))
-        made = Cluster(self.client, objects=objects, watch_ports=watch_ports, **settings)
+        settings = {"watch_ports": bool(int(testutils.test_param_get("watch_ports")))} | settings
+        made = Cluster(self.client, objects=objects, **settings)
         made.attach(change(attachments_of(objects)))
         self.assertEqual(made.problems, [])
         return made
@@ -80,6 +80,29 @@ class PodsOfANodeOnTwoUplinks(UplinksTest):
             self.assertEqual({self.answered_by(*flow).name for flow in flows}, {ROUTER.name})
             cluster.attach(with_two_uplinks(attachments_of(plain_objects())))
             self.assertEqual([self.answered_by(*flow).name for flow in flows], ways)
+
+
+class UplinkThatIsDownIsPassedOver(UplinksTest):
+    """A wire that is down is used by no flow, though the controller does nothing about it; once it is up, all go as before."""
+
+    def runTest(self) -> None:
+        self.cluster(with_two_uplinks, watch_ports=True)  # never are all down, which not every switch survives
+        flows = [
+            (Side(POD_A.address(family), self.new_port()), Side(R1.address(family), 80))
+            for family in FAMILIES
+            for _ in range(12)
+        ]
+        ways = [self.answered_by(*flow) for flow in flows]
+        moved = flows[ways.index(SECOND)]
+        packet = self.sent_by(POD_A, *moved, "udp")
+        self.set_link(SECOND.port, up=False)
+        try:
+            self.wait_for_way(POD_A.port, packet, ROUTER.port, self.delivered_to(ROUTER, *moved, "udp"))
+            self.assertEqual({self.answered_by(*flow).name for flow in flows}, {ROUTER.name})
+        finally:
+            self.set_link(SECOND.port, up=True)
+        self.wait_for_way(POD_A.port, packet, SECOND.port, self.delivered_to(SECOND, *moved, "udp"))
+        self.assertEqual([self.answered_by(*flow) for flow in flows], ways)
 
 
 class TunnelsFromNodeObjects(UplinksTest):

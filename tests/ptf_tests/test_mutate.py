@@ -8,7 +8,8 @@ import pytest
 
 from ptf_tests.mutate.__main__ import CHECKOUT, MutationError, mutate
 from ptf_tests.mutate.document import document
-from ptf_tests.mutate.mutations import MUTATIONS, Mutation
+from ptf_tests.mutate.mutation import Mutation
+from ptf_tests.mutate.mutations import MUTATIONS
 from ptf_tests.mutate.rows import ROWS
 from ptf_tests.mutate.worker import find_test
 
