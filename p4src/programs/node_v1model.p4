@@ -54,9 +54,9 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
     find_affinity()          affinity_lookup;
     select_endpoint_of_set() endpoint_selection;
     find_next_hop()          route_stage;
-    check_length()           length_check;
     policy()                 policy_stage;
     settle_outdated()        outdated_settling;
+    check_length()           length_check;
     masquerade()             source_masquerade;
     count_opening()          opening_count;
     measure_translation()    translation_difference;
@@ -136,16 +136,15 @@ control node_ingress(inout headers_t hdr, inout metadata_t meta, inout standard_
 
                     if (meta.drop_reason == drop_reason_t.NONE && meta.is_ended == 0) {
                         route_stage.apply(meta);
-                        if (meta.drop_reason == drop_reason_t.NONE) {
-                            length_check.apply(hdr, meta);
-                        }
-
                         if (meta.drop_reason == drop_reason_t.NONE && meta.is_passive == 0
                             && (meta.connection.is_hit == 0 || meta.connection.is_outdated == 1)) {
                             policy_stage.apply(meta);
                             if (meta.connection.is_outdated == 1) {
                                 outdated_settling.apply(meta);
                             }
+                        }
+                        if (meta.drop_reason == drop_reason_t.NONE) {
+                            length_check.apply(hdr, meta);
                         }
                         if (meta.drop_reason == drop_reason_t.NONE && meta.is_passive == 0) {
                             if (meta.connection.is_hit == 1) {

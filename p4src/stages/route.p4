@@ -150,7 +150,7 @@ control find_next_hop(inout metadata_t meta) {
 
 // What does not fit through the port is dropped, and the sender told what would. The pipeline cuts nothing to pieces, so that this goes
 // for IPv4 without DF too. A tunnel takes its own part of the port's MTU. No link is narrower than IPv6 allows (RFC 8200, section 5), and
-// most packets are smaller than that.
+// most packets are smaller than that. After policy, so that who may not send there is told nothing, and before a connection is opened.
 control check_length(in headers_t hdr, inout metadata_t meta) {
     bit<16> length = 0;
 

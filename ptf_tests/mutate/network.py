@@ -679,6 +679,17 @@ _ERRORS = (
     ),
     mutation(
         "MTU",
+        _PROGRAM,
+        "what may not pass at all is told",
+        "                            policy_stage.apply(meta);\n",
+        "                            policy_stage.apply(meta);\n"
+        "                            if (hdr.ipv4.isValid() && hdr.ipv4.total_len > 1280) {\n"
+        "                                meta.drop_reason = drop_reason_t.TOO_BIG;\n"
+        "                            }\n",
+        "report_error.TooBigOpensNothing",
+    ),
+    mutation(
+        "MTU",
         f"{_STAGES}/report_error.p4",
         "the sender is not told which",
         "        detail = (bit<32>)meta.mtu;\n",

@@ -133,6 +133,26 @@ class TooBigIsToldAsItWasSent(ReportTest):
                 self.answered(POD_A, packet, too_big(packet, family, _MTU), DropReason.TOO_BIG)
 
 
+class TooBigOpensNothing(ReportTest):
+    """What does not fit opens no connection; what is forbidden as well is dropped for that, and nobody is told."""
+
+    def runTest(self) -> None:
+        self.set_mtu(ROUTER.port, _MTU)
+        for family in FAMILIES:
+            for protocol in ("tcp", "sctp"):
+                src, dst = Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 80)
+                # An INIT is never so long, but data may open an association that was there before the switch.
+                packet = self.sent_by(
+                    POD_A, src, dst, protocol, flags="S" if protocol == "tcp" else "A", payload=bytes(1600)
+                )
+                self.answered(POD_A, packet, too_big(packet, family, _MTU), DropReason.TOO_BIG)
+                answer = self.sent_by(ROUTER, dst, src, protocol, flags="SA")
+                self.drop(ROUTER.port, answer, DropReason.NOT_IN_CONNECTION, f"{protocol} over IPv{family}")
+                self.isolate(POD_A, egress_policy=1)
+                self.drop(POD_A.port, packet, DropReason.EGRESS_POLICY, f"{protocol} over IPv{family}")
+                self.isolate(POD_A)
+
+
 class OtherPortsHaveNoLimit(ReportTest):
     """An MTU counts on its own port, and a port without one takes everything."""
 
