@@ -16,7 +16,7 @@ import json
 import queue
 import time
 import unittest
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -35,6 +35,7 @@ from ptf_tests.packets import (
     FAMILIES,
     GATEWAY_MAC,
     PROTOCOL_NUMBER,
+    PROTOCOLS,
     Family,
     Host,
     Protocol,
@@ -226,6 +227,20 @@ class NodeTest(unittest.TestCase):
         frontend = self.frontend_entry(vip, port, protocol, "set_service", **self.service_params(service_id, **options))
         self.client.insert(frontend)
         return frontend
+
+    def each_service(
+        self, server: Host, client: Host = POD_A, protocols: Sequence[Protocol] = PROTOCOLS, **options: int
+    ) -> Iterator[tuple[Family, Protocol, Side, Side, Side]]:
+        """A Service of each family and protocol in turn, with `server` as its one endpoint.
+
+        Yields family, protocol, a fresh port of the client, the Service's port 80 and the endpoint's port 8080. `options` as in `add_service`.
+        """
+        for family in FAMILIES:
+            for protocol in protocols:
+                vip, endpoint = Side(VIP[family], 80), Side(server.address(family), 8080)
+                service_id = 10 * family + PROTOCOL_NUMBER[protocol]
+                self.add_service(vip.address, vip.port, protocol, [endpoint], service_id, (), **options)
+                yield family, protocol, Side(client.address(family), self.new_port()), vip, endpoint
 
     def add_endpoint_set(self, endpoints: Sequence[Side], set_id: int, weights: Sequence[int] = ()) -> None:
         """A set of endpoints, ids from 1000 × set_id on, all alive."""

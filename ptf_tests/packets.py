@@ -24,6 +24,7 @@ FAMILIES: tuple[Family, ...] = (4, 6)
 
 Protocol = Literal["tcp", "udp", "sctp"]
 PROTOCOL_NUMBER: dict[Protocol, int] = {"tcp": 6, "udp": 17, "sctp": 132}
+PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 

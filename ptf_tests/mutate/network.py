@@ -281,7 +281,7 @@ _WAYS = (
         f"{_STAGES}/route.p4",
         "a flow changes its way after its first packet",
         "            meta.translated.protocol: selector;\n",
-        "            meta.connection.is_hit:   selector;\n",
+        "            meta.connection.tag:      selector;\n",
         "route.SeveralNextHopsShareTheLoad",
     ),
     mutation(
@@ -333,7 +333,7 @@ _FRAGMENTS = (
         "they need no first one",
         "                    meta.drop_reason = drop_reason_t.FRAGMENT_WITHOUT_FIRST;\n",
         "                    meta.drop_reason = drop_reason_t.NONE;\n",
-        "fragments.FragmentWithoutFirstIsDropped",
+        "fragments.ProtocolWithoutPortsNeedsTheFirstAsWell",
     ),
     mutation(
         "later fragments",
@@ -366,7 +366,7 @@ _FRAGMENTS = (
         "                        fragment_lookup.apply(hdr, meta, standard_metadata);\n",
         "                        fragment_lookup.apply(hdr, meta, standard_metadata);\n"
         "                            if (meta.fragment.offset == 0) { fragment_keeping.apply(meta); }\n",
-        "fragments.RefusedFirstRefusesAll",
+        "fragments.TooBigFragmentsAreTold",
     ),
     mutation(
         "overlapping fragments",

@@ -72,6 +72,17 @@ class ConnectionTest(NodeTest):
         ticks = math.ceil(timeout / TICK_SECONDS) + 1  # the tick that a packet comes in counts whole
         time.sleep(ticks * TICK_SECONDS + 0.1)
 
+    def open(self, src: Side, dst: Side) -> tuple[Side, Side]:
+        """A UDP packet from POD_A reaches POD_B; its two ends."""
+        packet = self.sent_by(POD_A, src, dst, "udp")
+        self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
+        return src, dst
+
+    def be_answered(self, src: Side, dst: Side) -> None:
+        """POD_B's answer reaches POD_A."""
+        packet = self.sent_by(POD_B, dst, src, "udp")
+        self.pass_through(POD_B.port, packet, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
+
 
 class TcpConnectionLives(ConnectionTest):
     """A whole TCP life through a Service whose frontend goes away after the SYN: every packet stays translated."""
@@ -316,24 +327,13 @@ class FullSetEvictsTheUnanswered(ConnectionTest):
 
     def runTest(self) -> None:
         flows = self.flows_of_one_set("udp")
-        held = [self._open(*next(flows)) for _ in range(_WAYS)]
-        self._answer(*held[0])
+        held = [self.open(*next(flows)) for _ in range(_WAYS)]
+        self.be_answered(*held[0])
         for _ in range(2 * _WAYS):  # all of them unanswered, so that each takes the way of one before it
-            self._open(*next(flows))
+            self.open(*next(flows))
         self.isolate(POD_B, ingress_policy=9)
-        self._open(*held[0])
+        self.open(*held[0])
         self.drop(POD_A.port, self.sent_by(POD_A, *held[1], "udp"), DropReason.INGRESS_POLICY, "evicted")
-
-    def _open(self, src: Side, dst: Side) -> tuple[Side, Side]:
-        """A UDP packet from POD_A reaches POD_B; its two ends."""
-        packet = self.sent_by(POD_A, src, dst, "udp")
-        self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-        return src, dst
-
-    def _answer(self, src: Side, dst: Side) -> None:
-        """POD_B's answer reaches POD_A."""
-        packet = self.sent_by(POD_B, dst, src, "udp")
-        self.pass_through(POD_B.port, packet, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
 
 
 class LastWayHoldsOneDirection(FullSetEvictsTheUnanswered):
@@ -345,14 +345,14 @@ class LastWayHoldsOneDirection(FullSetEvictsTheUnanswered):
         if new is None:
             self.skipTest(f"none among two hosts' flows has both directions in one of 2^{set_bits} sets")
         flows = self.flows_of_one_set("udp")
-        held = [self._open(*next(flows)) for _ in range(_WAYS)]
+        held = [self.open(*next(flows)) for _ in range(_WAYS)]
         for src, dst in held[1:]:
-            self._answer(src, dst)
+            self.be_answered(src, dst)
         for _ in range(2):
             self.drop(POD_A.port, self.sent_by(POD_A, *new, "udp"), DropReason.CONNECTIONS_FULL)
         self.isolate(POD_B, ingress_policy=9)
         for src, dst in held[1:]:
-            self._open(src, dst)
+            self.open(src, dst)
         self.drop(POD_A.port, self.sent_by(POD_A, *new, "udp"), DropReason.INGRESS_POLICY, "nothing is left of it")
 
 
@@ -361,14 +361,14 @@ class FullSetOfAnsweredRefuses(FullSetEvictsTheUnanswered):
 
     def runTest(self) -> None:
         flows = self.flows_of_one_set("udp")
-        held = [self._open(*next(flows)) for _ in range(_WAYS)]
+        held = [self.open(*next(flows)) for _ in range(_WAYS)]
         for src, dst in held:
-            self._answer(src, dst)
+            self.be_answered(src, dst)
         ninth = self.sent_by(POD_A, *next(flows), "udp")
         self.drop(POD_A.port, ninth, DropReason.CONNECTIONS_FULL)
         self.isolate(POD_B, ingress_policy=9)
         for src, dst in held:
-            self._open(src, dst)
+            self.open(src, dst)
 
 
 class KnownConnectionNeedsNoPolicy(ConnectionTest):
@@ -377,12 +377,10 @@ class KnownConnectionNeedsNoPolicy(ConnectionTest):
     def runTest(self) -> None:
         for family in FAMILIES:
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
-            packet = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-            answer = self.sent_by(POD_B, dst, src, "udp")
-            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
+            self.open(src, dst)
+            self.be_answered(src, dst)
             self.client.modify(self.destination_entry(POD_B, family, 9))
-            self.pass_through(POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "known")
+            self.open(src, dst)  # known
             others = [
                 (POD_A, Side(src.address, self.new_port()), dst, "udp"),
                 (POD_A, src, Side(dst.address, 81), "udp"),
@@ -416,13 +414,11 @@ class FingerprintCollisionLetsNobodyIn(ConnectionTest):
     def runTest(self) -> None:
         for family in FAMILIES:
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
-            known = self.sent_by(POD_A, src, dst, "udp")
-            self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"))
-            answer = self.sent_by(POD_B, dst, src, "udp")
-            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
+            self.open(src, dst)
+            self.be_answered(src, dst)
             for twin_src, twin_dst in self._twins(src, dst, family):
                 self._show_apart(twin_src, twin_dst, family)
-            self.pass_through(POD_A.port, known, POD_B.port, self.delivered_to(POD_B, src, dst, "udp"), "the known one")
+            self.open(src, dst)  # the known one
 
     def _twins(self, src: Side, dst: Side, family: Family) -> Iterator[tuple[Side, Side]]:
         """Flows of the same set and fingerprint: other ports and source; and over IPv6, another address alone."""

@@ -170,6 +170,24 @@ class FragmentWithoutFirstIsDropped(FragmentTest):
             self.drop(POD_A.port, sent[3], DropReason.FRAGMENT_WITHOUT_FIRST, "the datagram was complete")
 
 
+class ProtocolWithoutPortsNeedsTheFirstAsWell(FragmentTest):
+    """Where there are no ports to be known, a connection alone lets no fragment in."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            src, dst = POD_A.address(family), POD_B.address(family)
+
+            def datagram(size: int, src_mac: str, dst_mac: str, ttl: int, src: str = src, dst: str = dst) -> Packet:
+                field = "nh" if ":" in src else "proto"
+                return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl, **{field: 47}) / Raw(bytes(size))
+
+            sent, wanted = (POD_A.mac, GATEWAY_MAC, 64), (GATEWAY_MAC, POD_B.mac, 63)
+            self.pass_through(POD_A.port, datagram(40, *sent), POD_B.port, datagram(40, *wanted))
+            fragments = [pieces(datagram(250, *macs), 7) for macs in (sent, wanted)]
+            self.drop(POD_A.port, fragments[0][1], DropReason.FRAGMENT_WITHOUT_FIRST)
+            self.pass_all(POD_A, fragments[0], POD_B, fragments[1], f"over IPv{family}")
+
+
 class RefusedFirstRefusesAll(FragmentTest):
     """What policy says of the first fragment goes for the others."""
 
@@ -184,15 +202,17 @@ class RefusedFirstRefusesAll(FragmentTest):
 
 
 class DatagramsAreForgotten(FragmentTest):
-    """Fragments that come after the target's time are dropped."""
+    """Fragments that come after the target's time are dropped, though their connection is there."""
 
     def runTest(self) -> None:
         sent, wanted = [], []
         for family in FAMILIES:
             src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
-            sent.append(self.cut_up(POD_A, src, dst, "tcp", 7))
-            wanted.append(self.cut_up_for(POD_B, src, dst, "tcp", 7))
+            sent.append(self.cut_up(POD_A, src, dst, "udp", 7))
+            wanted.append(self.cut_up_for(POD_B, src, dst, "udp", 7))
             self.pass_through(POD_A.port, sent[-1][0], POD_B.port, wanted[-1][0])
+            answer = self.sent_by(POD_B, dst, src, "udp")  # so that the connection lives on
+            self.pass_through(POD_B.port, answer, POD_A.port, self.delivered_to(POD_A, dst, src, "udp"))
         time.sleep(self.target.timeouts.fragment + 2.2)  # two ticks more: it is counted in whole ones
         for packets in sent:
             self.drop(POD_A.port, packets[1], DropReason.FRAGMENT_WITHOUT_FIRST)
@@ -299,33 +319,33 @@ class FloodOfFragmentsHarmsItsSender(FragmentTest):
     """A pod that begins datagrams without end forgets its own; another's are kept."""
 
     def runTest(self) -> None:
+        ways = self.target.fragments.ways_of_a_port
         for family in FAMILIES:
             dst = Side(POD_B.address(family), 80)
             kept = Side(POD_C.address(family), self.new_port())
             sent, wanted = self.cut_up(POD_C, kept, dst, "udp", 1), self.cut_up_for(POD_B, kept, dst, "udp", 1)
-            self.pass_through(POD_C.port, sent[0], POD_B.port, wanted[0])
             evil = Side(POD_A.address(family), self.new_port())
-            own = self.cut_up(POD_A, evil, dst, "udp", 0)
-            self.pass_through(POD_A.port, own[0], POD_B.port, self.cut_up_for(POD_B, evil, dst, "udp", 0)[0])
-            forgotten = 0
-            for number in range(1, 20 * self.target.fragments.ways_of_a_port):
-                self.send(POD_A.port, self.cut_up(POD_A, evil, dst, "udp", number)[0])
+            flood = [self.cut_up(POD_A, evil, dst, "udp", number) for number in range(20 * ways)]
+            firsts = [
+                bytes(packets[0]) for packets in flood
+            ]  # made before, since the other pod's datagram is not kept for long
+            self.pass_through(POD_C.port, sent[0], POD_B.port, wanted[0])
+            for first in firsts:
+                self.send(POD_A.port, first)
                 assert self.receive() is not None
             self.pass_all(POD_C, sent[1:], POD_B, wanted[1:], "the other pod's datagram")
-            for number in range(20 * self.target.fragments.ways_of_a_port):
-                self.send(POD_A.port, self.cut_up(POD_A, evil, dst, "udp", number)[1])
+            forgotten = 0
+            for packets in flood:
+                self.send(POD_A.port, packets[1])
                 forgotten += self.receive(0.02) is None
-            self.assertGreaterEqual(forgotten, 19 * self.target.fragments.ways_of_a_port)
+            self.assertGreaterEqual(forgotten, 19 * ways)
 
 
 class ErrorsAboutFragmentsFindTheirConnection(FragmentTest):
     """An ICMPv6 error that quotes a first fragment behind its fragment header is translated; IPv4's as any other."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-            self.add_service(vip.address, 80, "udp", [endpoint], family)
-            src = Side(POD_A.address(family), self.new_port())
+        for _, _, src, vip, endpoint in self.each_service(POD_B, protocols=("udp",)):
             first = self.cut_up(POD_A, src, vip, "udp", 3)[0]
             received = self.cut_up_for(POD_B, src, endpoint, "udp", 3)[0]
             self.pass_through(POD_A.port, first, POD_B.port, received)
@@ -346,6 +366,10 @@ class TooBigFragmentsAreTold(ReportTest):
         self.set_mtu(ROUTER.port, 1280)
         for family in FAMILIES:
             src, dst = Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 80)
+            small = self.sent_by(POD_A, src, dst, "udp")
+            self.pass_through(
+                POD_A.port, small, ROUTER.port, self.delivered_to(ROUTER, src, dst, "udp"), "a connection"
+            )
             whole = self.sent_by(POD_A, src, dst, "udp", payload=bytes(1500))
             first, second = pieces(whole, 3, (0, 1400))
             answer = too_big(first, family, 1280)

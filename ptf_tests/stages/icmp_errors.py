@@ -14,13 +14,13 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
+from ptf_tests.base import NODE, POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
 from ptf_tests.packets import (
     FAMILIES,
     GATEWAY_MAC,
-    PROTOCOL_NUMBER,
+    PROTOCOLS,
     Family,
     Host,
     Protocol,
@@ -30,7 +30,6 @@ from ptf_tests.packets import (
     ip_layer,
 )
 
-_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
 _KINDS = ("unreachable", "too big", "time exceeded", "parameter problem")
 _LEAST = {4: 28, 6: 48}
 """What an error quotes at the least: the IP header and eight bytes."""
@@ -109,13 +108,9 @@ class ErrorOfTheEndpointComesFromTheService(ErrorTest):
     """The endpoint's complaint arrives as the Service's, about the packet that the client sent; every checksum is right."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(POD_A.address(family), self.new_port())
-                self.open(POD_A, POD_B, (src, vip), (src, endpoint), protocol)
-                self.reported(POD_B, POD_A, (src, endpoint), (src, vip), protocol)
+        for _, protocol, src, vip, endpoint in self.each_service(POD_B):
+            self.open(POD_A, POD_B, (src, vip), (src, endpoint), protocol)
+            self.reported(POD_B, POD_A, (src, endpoint), (src, vip), protocol)
         self.expect_quiet()
 
 
@@ -123,27 +118,19 @@ class ErrorOfTheClientReachesTheEndpoint(ErrorTest):
     """The client's complaint about an answer, which it had from the Service, arrives as one about what the endpoint sent."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(POD_A.address(family), self.new_port())
-                self.open(POD_A, POD_B, (src, vip), (src, endpoint), protocol)
-                self.reported(POD_A, POD_B, (vip, src), (endpoint, src), protocol)
+        for _, protocol, src, vip, endpoint in self.each_service(POD_B):
+            self.open(POD_A, POD_B, (src, vip), (src, endpoint), protocol)
+            self.reported(POD_A, POD_B, (vip, src), (endpoint, src), protocol)
 
 
 class RouterStaysWhoItIs(ErrorTest):
     """An error of a router on the way keeps its source, so that traceroute shows the way; inside it is translated all the same."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(REMOTE.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(POD_A.address(family), self.new_port())
-                self.open(POD_A, ROUTER, (src, vip), (src, endpoint), protocol)
-                router = ROUTER.address(family)
-                self.reported(ROUTER, POD_A, (src, endpoint), (src, vip), protocol, router=router)
+        for family, protocol, src, vip, endpoint in self.each_service(REMOTE):
+            self.open(POD_A, ROUTER, (src, vip), (src, endpoint), protocol)
+            router = ROUTER.address(family)
+            self.reported(ROUTER, POD_A, (src, endpoint), (src, vip), protocol, router=router)
 
 
 class UntranslatedErrorsPass(ErrorTest):
@@ -151,7 +138,7 @@ class UntranslatedErrorsPass(ErrorTest):
 
     def runTest(self) -> None:
         for family in FAMILIES:
-            for protocol in _PROTOCOLS:
+            for protocol in PROTOCOLS:
                 src, dst = Side(POD_A.address(family), self.new_port()), Side(REMOTE.address(family), 443)
                 self.open(POD_A, ROUTER, (src, dst), (src, dst), protocol)
                 self.isolate(POD_A, egress_policy=1, ingress_policy=1)
@@ -191,40 +178,31 @@ class MasqueradedConnectionsHearOfErrors(ErrorTest):
 
     def runTest(self) -> None:
         for family in FAMILIES:
-            node = "192.0.2.1" if family == 4 else "2001:db8::1"
             self.client.insert(
                 Entry(
                     "masquerade_table",
                     {"is_ipv6": int(family == 6)},
                     "set_masquerade_address",
-                    {"addr": address_number(node)},
+                    {"addr": address_number(NODE.address(family))},
                 )
             )
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-                set_id = 10 * family + PROTOCOL_NUMBER[protocol]
-                self.add_service(vip.address, 80, protocol, [endpoint], set_id, masquerade=7)
-                src = Side(REMOTE.address(family), self.new_port())
-                self.send(ROUTER.port, self.sent_by(ROUTER, src, vip, protocol))
-                got = self.receive()
-                assert got is not None and got[0] == POD_B.port
-                transport = 14 + (20 if family == 4 else 40)
-                own = Side(node, int.from_bytes(got[1][transport : transport + 2], "big"))
-                self.reported(POD_B, ROUTER, (own, endpoint), (src, vip), protocol)
+        for family, protocol, src, vip, endpoint in self.each_service(POD_B, REMOTE, masquerade=7):
+            self.send(ROUTER.port, self.sent_by(ROUTER, src, vip, protocol))
+            got = self.receive()
+            assert got is not None and got[0] == POD_B.port
+            transport = 14 + (20 if family == 4 else 40)
+            own = Side(NODE.address(family), int.from_bytes(got[1][transport : transport + 2], "big"))
+            self.reported(POD_B, ROUTER, (own, endpoint), (src, vip), protocol)
 
 
 class HairpinHearsOfErrors(ErrorTest):
     """A pod that is its own endpoint complains to the Service's address, and hears it from there."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, own = Side(VIP[family], 80), POD_A.address(family)
-                self.add_service(vip.address, 80, protocol, [Side(own, 8080)], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(own, self.new_port())
-                received = Side(vip.address, src.port), Side(own, 8080)
-                self.open(POD_A, POD_A, (src, vip), received, protocol)
-                self.reported(POD_A, POD_A, received, (src, vip), protocol)
+        for _, protocol, src, vip, endpoint in self.each_service(POD_A):
+            received = Side(vip.address, src.port), endpoint
+            self.open(POD_A, POD_A, (src, vip), received, protocol)
+            self.reported(POD_A, POD_A, received, (src, vip), protocol)
 
 
 class UdpWithoutChecksumIsQuotedSo(ErrorTest):
@@ -303,7 +281,7 @@ class CraftedErrorsAreDropped(ErrorTest):
 
     def runTest(self) -> None:
         for family in FAMILIES:
-            for protocol in _PROTOCOLS:
+            for protocol in PROTOCOLS:
                 self._craft(family, protocol)
 
     def _craft(self, family: Family, protocol: Protocol) -> None:

@@ -8,27 +8,21 @@ from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
 
 from ptf_tests.base import POD_A, POD_B, VIP, NodeTest
-from ptf_tests.packets import FAMILIES, PROTOCOL_NUMBER, Protocol, Side
-
-_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
+from ptf_tests.packets import FAMILIES, PROTOCOL_NUMBER, PROTOCOLS, Side
 
 
 class ReplyComesFromTheService(NodeTest):
     """The endpoint's answer carries the Service's address and port; both directions have valid checksums."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(POD_A.address(family), self.new_port())
-                for payload in (b"", b"odd", bytes(range(256)) * 5):
-                    request = self.sent_by(POD_A, src, vip, protocol, payload=payload, flags="S")
-                    wanted = self.delivered_to(POD_B, src, endpoint, protocol, payload=payload, flags="S")
-                    self.pass_through(POD_A.port, request, POD_B.port, wanted, f"{protocol}{family} request")
-                    answer = self.sent_by(POD_B, endpoint, src, protocol, payload=payload, flags="SA")
-                    wanted = self.delivered_to(POD_A, vip, src, protocol, payload=payload, flags="SA")
-                    self.pass_through(POD_B.port, answer, POD_A.port, wanted, f"{protocol}{family} answer")
+        for family, protocol, src, vip, endpoint in self.each_service(POD_B):
+            for payload in (b"", b"odd", bytes(range(256)) * 5):
+                request = self.sent_by(POD_A, src, vip, protocol, payload=payload, flags="S")
+                wanted = self.delivered_to(POD_B, src, endpoint, protocol, payload=payload, flags="S")
+                self.pass_through(POD_A.port, request, POD_B.port, wanted, f"{protocol}{family} request")
+                answer = self.sent_by(POD_B, endpoint, src, protocol, payload=payload, flags="SA")
+                wanted = self.delivered_to(POD_A, vip, src, protocol, payload=payload, flags="SA")
+                self.pass_through(POD_B.port, answer, POD_A.port, wanted, f"{protocol}{family} answer")
         self.expect_quiet()
 
 
@@ -66,15 +60,11 @@ class TruncatedPayloadKeepsItsChecksum(NodeTest):
     """The checksum of a packet whose end is missing moves by the same difference: the payload is never looked at."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, endpoint = Side(VIP[family], 80), Side(POD_B.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
-                src = Side(POD_A.address(family), self.new_port())
-                packet = bytes(self.sent_by(POD_A, src, vip, protocol, payload=bytes(range(200))))
-                wanted = bytes(self.delivered_to(POD_B, src, endpoint, protocol, payload=bytes(range(200))))
-                self.send(POD_A.port, packet[:120])
-                self.expect(POD_B.port, wanted[:120], f"{protocol}{family}")
+        for family, protocol, src, vip, endpoint in self.each_service(POD_B):
+            packet = bytes(self.sent_by(POD_A, src, vip, protocol, payload=bytes(range(200))))
+            wanted = bytes(self.delivered_to(POD_B, src, endpoint, protocol, payload=bytes(range(200))))
+            self.send(POD_A.port, packet[:120])
+            self.expect(POD_B.port, wanted[:120], f"{protocol}{family}")
 
 
 class ManyFlowsKeepTheirChecksums(NodeTest):
@@ -85,7 +75,7 @@ class ManyFlowsKeepTheirChecksums(NodeTest):
         for family in FAMILIES:
             vip = Side(VIP[family], chance.randrange(1, 65536))
             endpoint = Side(POD_B.address(family), chance.randrange(1, 65536))
-            for protocol in _PROTOCOLS:
+            for protocol in PROTOCOLS:
                 self.add_service(vip.address, vip.port, protocol, [endpoint], 10 * family + PROTOCOL_NUMBER[protocol])
                 for _ in range(40):
                     src = Side(POD_A.address(family), chance.randrange(1, 65536))
@@ -120,31 +110,22 @@ class HairpinComesBackFromTheService(NodeTest):
     """A pod that is its own endpoint hears from the Service's address, answers to it, and gets the answer from it."""
 
     def runTest(self) -> None:
-        for family in FAMILIES:
-            for protocol in _PROTOCOLS:
-                vip, own = Side(VIP[family], 80), POD_A.address(family)
-                self.add_service(vip.address, 80, protocol, [Side(own, 8080)], 10 * family + PROTOCOL_NUMBER[protocol])
-                port = self.new_port()
+        for family, protocol, src, vip, endpoint in self.each_service(POD_A):
+            seen = Side(vip.address, src.port)
+            for flags, why in (("S", "request"), ("A", "again")):
                 self.pass_through(
                     POD_A.port,
-                    self.sent_by(POD_A, Side(own, port), vip, protocol, flags="S"),
+                    self.sent_by(POD_A, src, vip, protocol, flags=flags),
                     POD_A.port,
-                    self.delivered_to(POD_A, Side(vip.address, port), Side(own, 8080), protocol, flags="S"),
-                    f"{protocol}{family} request",
+                    self.delivered_to(POD_A, seen, endpoint, protocol, flags=flags),
+                    f"{protocol}{family} {why}",
                 )
                 self.pass_through(
                     POD_A.port,
-                    self.sent_by(POD_A, Side(own, 8080), Side(vip.address, port), protocol, flags="SA"),
+                    self.sent_by(POD_A, endpoint, seen, protocol, flags="SA" if flags == "S" else "A"),
                     POD_A.port,
-                    self.delivered_to(POD_A, vip, Side(own, port), protocol, flags="SA"),
-                    f"{protocol}{family} answer",
-                )
-                self.pass_through(
-                    POD_A.port,
-                    self.sent_by(POD_A, Side(own, port), vip, protocol, flags="A"),
-                    POD_A.port,
-                    self.delivered_to(POD_A, Side(vip.address, port), Side(own, 8080), protocol, flags="A"),
-                    f"{protocol}{family} again",
+                    self.delivered_to(POD_A, vip, src, protocol, flags="SA" if flags == "S" else "A"),
+                    f"{protocol}{family} answer to {why}",
                 )
 
 

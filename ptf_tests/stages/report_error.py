@@ -9,12 +9,11 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from ptf_tests.base import NODE, POD_A, POD_B, REMOTE, ROUTER, VIP, NodeTest
+from ptf_tests.base import NODE, POD_A, POD_B, REMOTE, ROUTER, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.packets import FAMILIES, GATEWAY_MAC, Family, Host, Protocol, Side, address_number, echo
+from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOLS, Family, Host, Side, address_number, echo
 
-_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "sctp")
 _MTU = 1400
 
 
@@ -67,7 +66,7 @@ class TimeExceededIsTold(ReportTest):
             for host, source in ((POD_A, POD_A), (ROUTER, REMOTE)):
                 src, dst = Side(source.address(family), self.new_port()), Side(POD_B.address(family), 80)
                 for ttl in (0, 1):
-                    for protocol in _PROTOCOLS:
+                    for protocol in PROTOCOLS:
                         packet = self.sent_by(host, src, dst, protocol, ttl=ttl)
                         answer = time_exceeded(packet, family)
                         self.answered(host, packet, answer, DropReason.TTL_EXCEEDED, f"{protocol} over IPv{family}")
@@ -120,17 +119,13 @@ class TooBigIsToldAsItWasSent(ReportTest):
 
     def runTest(self) -> None:
         self.set_mtu(ROUTER.port, _MTU)
-        for family in FAMILIES:
-            for number, protocol in enumerate(_PROTOCOLS):
-                vip, endpoint = Side(VIP[family], 80), Side(REMOTE.address(family), 8080)
-                self.add_service(vip.address, 80, protocol, [endpoint], 10 * family + number)
-                src = Side(POD_A.address(family), self.new_port())
-                packet = self.sent_by(POD_A, src, vip, protocol)
-                self.pass_through(
-                    POD_A.port, packet, ROUTER.port, self.delivered_to(ROUTER, src, endpoint, protocol), "it fits"
-                )
-                packet = self.sent_by(POD_A, src, vip, protocol, flags="A", payload=bytes(1600))
-                self.answered(POD_A, packet, too_big(packet, family, _MTU), DropReason.TOO_BIG)
+        for family, protocol, src, vip, endpoint in self.each_service(REMOTE):
+            packet = self.sent_by(POD_A, src, vip, protocol)
+            self.pass_through(
+                POD_A.port, packet, ROUTER.port, self.delivered_to(ROUTER, src, endpoint, protocol), "it fits"
+            )
+            packet = self.sent_by(POD_A, src, vip, protocol, flags="A", payload=bytes(1600))
+            self.answered(POD_A, packet, too_big(packet, family, _MTU), DropReason.TOO_BIG)
 
 
 class TooBigOpensNothing(ReportTest):
