@@ -522,7 +522,7 @@ _ERRORS = (
         "        meta.is_tracked = 0;\n        meta.is_error = 1;\n        meta.is_passive = 1;\n"
         "        meta.related.src_addr = 80w0",
         "        meta.is_tracked = 0;\n        meta.is_error = 1;\n        meta.related.src_addr = 80w0",
-        "icmp_errors.ErrorsKeepNothingAlive",
+        "icmp_errors.ErrorsDoNotProlongConnections",
     ),
     mutation(
         "crafted ICMP errors",
