@@ -5,8 +5,7 @@
     node        port 5            192.0.2.1, 2001:db8::1
     uplink      port 6            everything else, through a router
 
-The parameters of a run come from `ptf --test-params`: address, device_id, target_file, watch_ports, thrift_port, sockets, p4info, json
-and results.
+The parameters of a run come from `ptf --test-params`: address, device_id, target_file, watch_ports, p4info, json and results.
 """
 
 from __future__ import annotations
@@ -22,15 +21,12 @@ from typing import ClassVar, TypeVar
 
 import ptf
 from ptf import testutils
-from pyroute2 import IPRoute
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from kulvert.targets import Target, load_target
-from p4switch.thrift.client import ThriftClient
 from ptf_tests.client import Client, Entry, GroupRef, Lpm, PacketIn, Range, Ternary
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.network import switch_interface
 from ptf_tests.packets import (
     FAMILIES,
     GATEWAY_MAC,
@@ -45,7 +41,6 @@ from ptf_tests.packets import (
     prefix_length,
     segment,
 )
-from ptf_tests.sockets import switch_socket
 
 POD_A = Host("a", 0, "02:00:00:00:01:0a", "10.1.0.10", "fd00:1::10")
 POD_B = Host("b", 1, "02:00:00:00:01:0b", "10.1.0.11", "fd00:1::11")
@@ -391,23 +386,17 @@ class NodeTest(unittest.TestCase):
             value = read()
         return value
 
+    @staticmethod
+    def watches_ports() -> bool:
+        """Whether the switch passes over a next hop whose port is down, if it is told the port (`capabilities.watch_ports`)."""
+        return bool(int(testutils.test_param_get("watch_ports")))
+
     def set_link(self, port: int, *, up: bool) -> None:
-        """Take a port's link down on the switch's side, or bring it up again: the interface, or a socket that is no port meanwhile."""
-        thrift_port = testutils.test_param_get("thrift_port")
-        if not thrift_port:
-            with IPRoute() as route:
-                (index,) = route.link_lookup(ifname=switch_interface(port))
-                route.link("set", index=index, state="up" if up else "down")
-            return
-        client = ThriftClient("127.0.0.1", int(thrift_port), 10)
-        try:
-            if up:
-                interface = switch_socket(Path(testutils.test_param_get("sockets")), port)
-                client.call("standard", "bm_dev_mgr_add_port", interface, port, "")
-            else:
-                client.call("standard", "bm_dev_mgr_remove_port", port)
-        finally:
-            client.close()
+        """Pull a port's cable or plug it in again: the wire's link goes down and up, and a socket is no port of the switch meanwhile."""
+        if up:
+            self.dataplane.port_up(0, port)
+        else:
+            self.dataplane.port_down(0, port)
 
     def packet_in(self) -> PacketIn:
         """The next packet that the controller gets."""

@@ -208,8 +208,6 @@ def _run_ptf(
         "device_id": str(switches.DEVICE_ID),
         "target_file": str(profile.path.resolve()),
         "watch_ports": str(int(profile.capabilities.watch_ports)),
-        "thrift_port": "" if thrift_port is None else str(thrift_port),
-        "sockets": str(folder),
         "p4info": str(pipeline.p4info.resolve()),
         "json": str(pipeline.bmv2_json.resolve()),
         "results": str(folder / "results.jsonl"),
@@ -219,11 +217,12 @@ def _run_ptf(
     command += ["--test-case-timeout", str(_TEST_SECONDS)]
     command += ["--test-params", ";".join(f"{key}={value!r}" for key, value in parameters.items())]
     if options.ports == "veth":
+        command += ["--platform", "kulvert_wires", "--platform-dir", str(_PLATFORMS)]
         for port in _PORTS:
             command += ["--interface", f"{port}@{test_interface(port)}"]
     else:
         command += ["--allow-user", "--platform", "kulvert_sockets", "--platform-dir", str(_PLATFORMS)]
-        command += ["--platform-args", f"{folder}:{len(_PORTS)}"]
+        command += ["--platform-args", f"{folder}:{len(_PORTS)}:{thrift_port}"]
     if options.failfast:
         command.append("--failfast")
     command += tests

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ptf.dataplane import DataPlanePacketSourceIface, DataPlanePortIface
 
+from p4switch.thrift.client import ThriftClient
+
 MAX_FRAME = 65535
 _SEND_SECONDS = 10
 
@@ -22,9 +24,16 @@ class SocketPort(DataPlanePortIface, DataPlanePacketSourceIface):  # type: ignor
     """ptf's end of a port. `interface_name` is the path without the end's letter: FOLDER/PORT."""
 
     def __init__(
-        self, interface_name: str, device_number: int, port_number: int, config: dict[str, object] | None = None
+        self,
+        interface_name: str,
+        device_number: int,
+        port_number: int,
+        config: dict[str, object] | None = None,
+        *,
+        thrift_port: int,
     ) -> None:
         folder, _, number = interface_name.rpartition("/")
+        self._interface, self._thrift_port = switch_socket(Path(folder), port_number), thrift_port
         self._device, self._port = device_number, port_number
         self._switch, self._path = f"{folder}/s{number}", f"{folder}/t{number}"
         with contextlib.suppress(FileNotFoundError):
@@ -47,10 +56,19 @@ class SocketPort(DataPlanePortIface, DataPlanePacketSourceIface):  # type: ignor
         return self._socket.sendto(bytes(packet), self._switch)
 
     def down(self) -> None:
-        raise NotImplementedError("a socket has no link to take down")
+        """Take the port from the switch: a socket has no link."""
+        self._manage("bm_dev_mgr_remove_port", self._port)
 
     def up(self) -> None:
-        raise NotImplementedError("a socket has no link to bring up")
+        """Give it back."""
+        self._manage("bm_dev_mgr_add_port", self._interface, self._port, "")
+
+    def _manage(self, call: str, *arguments: object) -> None:
+        client = ThriftClient("127.0.0.1", self._thrift_port, _SEND_SECONDS)
+        try:
+            client.call("standard", call, *arguments)
+        finally:
+            client.close()
 
     def mac(self) -> None:
         return None

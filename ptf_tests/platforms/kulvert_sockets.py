@@ -1,7 +1,10 @@
-"""ptf's platform of socket ports: `--platform-args FOLDER:COUNT` names the folder of the sockets and the number of ports."""
+"""ptf's platform of socket ports: `--platform-args FOLDER:COUNT:THRIFT_PORT`, the folder of the sockets, the number of ports, and where
+the switch lets its ports be managed.
+"""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ptf_tests.sockets import SocketPort
@@ -9,6 +12,6 @@ from ptf_tests.sockets import SocketPort
 
 def platform_config_update(config: dict[str, Any]) -> None:
     """ptf calls this with its configuration."""
-    folder, _, count = str(config["platform_args"]).rpartition(":")
+    folder, count, thrift_port = str(config["platform_args"]).rsplit(":", 2)
     config["port_map"] = {(0, port): f"{folder}/{port}" for port in range(int(count))}
-    config["dataplane"] = {"portclass": SocketPort}
+    config["dataplane"] = {"portclass": functools.partial(SocketPort, thrift_port=int(thrift_port))}
