@@ -222,7 +222,8 @@ class Arguments(Uses):
                 self.type_error("a set cannot be an argument", value)
                 fine = False
             elif not self.unify(formal, actual, bindings, free):
-                notes = [Note("the parameter is declared here", parameter.span)]
+                notes = self.block_difference(formal, actual, bindings, free)
+                notes.append(Note("the parameter is declared here", parameter.span))
                 shown = model.substitute(formal, bindings)
                 self.type_error(
                     f"the argument for '{parameter.name.text}' has type '{actual}', but '{shown}' is needed",

@@ -72,8 +72,14 @@ class Coercion(TypeResolver):
         if self.same_block_type(source, target):
             return True
         message = f"the {what} has type '{source}', but '{target}' is needed{_hint(source, target)}"
-        self.type_error(message, expression, self.because)
+        self.type_error(message, expression, (*self.block_difference(target, source, {}, set()), *self.because))
         return False
+
+    def block_difference(
+        self, formal: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> list[Note]:
+        """Hook for parsers and controls, which compare by their parameters; see `Inference`."""
+        return []
 
     def underlying_number(self, expression: ast.Expression, type_: model.Type) -> model.Type:
         """In arithmetic a serializable enum stands for its number."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from p4compiler.diagnostics import Note
 from p4compiler.syntax import ast
 from p4compiler.types import model
 from p4compiler.types.annotations import Annotations
 from p4compiler.types.overloads import is_optional
+from p4compiler.types.scope import describe
 
+_PARSERS = (ast.Parser, ast.ParserTypeDeclaration)
+_BODIES = (*_PARSERS, ast.Control, ast.ControlTypeDeclaration)
 BLOCKS = (ast.Parser, ast.Control, ast.ParserTypeDeclaration, ast.ControlTypeDeclaration, ast.PackageTypeDeclaration)
 
 
@@ -92,8 +96,7 @@ class Inference(Annotations):
             return self._unify_all(formal.arguments, actual.arguments, bindings, free)
         if not isinstance(formal.declaration, BLOCKS) or not isinstance(actual.declaration, BLOCKS):
             return False
-        parsers = (ast.Parser, ast.ParserTypeDeclaration)
-        if isinstance(formal.declaration, parsers) != isinstance(actual.declaration, parsers):
+        if isinstance(formal.declaration, _PARSERS) != isinstance(actual.declaration, _PARSERS):
             return False
         if isinstance(formal.declaration, ast.PackageTypeDeclaration) or isinstance(
             actual.declaration, ast.PackageTypeDeclaration
@@ -125,6 +128,36 @@ class Inference(Annotations):
             if not self.unify(one_type, other_type, bindings, free):
                 return False
         return True
+
+    def block_difference(
+        self, formal: model.Type, actual: model.Type, bindings: model.Bindings, free: set[ast.TypeParameter]
+    ) -> list[Note]:
+        """What keeps a parser or control from having the type that is asked for: the first parameter that differs."""
+        if not isinstance(formal, model.ObjectType) or not isinstance(actual, model.ObjectType):
+            return []
+        wanted, given = formal.declaration, actual.declaration
+        if not isinstance(wanted, _BODIES) or not isinstance(given, _BODIES):
+            return []
+        if isinstance(wanted, _PARSERS) != isinstance(given, _PARSERS):
+            return [Note(f"'{given.name.text}' is a {describe(given)}", given.name.span)]
+        wanted_types = dict(zip(wanted.type_parameters, formal.arguments, strict=False))
+        given_types = dict(zip(given.type_parameters, actual.arguments, strict=False))
+        if not actual.arguments:
+            given_types = dict.fromkeys(given.type_parameters, model.DONT_CARE)
+        for one, other in zip(wanted.parameters, given.parameters, strict=False):
+            declared = Note("needed here", one.span)
+            name = other.name.text
+            if one.direction is not other.direction:
+                words = [f"'{d.value}'" if d.value else "without a direction" for d in (other.direction, one.direction)]
+                return [Note(f"parameter '{name}' is {words[0]}, but must be {words[1]}", other.span), declared]
+            needed = model.substitute(self.resolved_type_of.get(one, model.UNKNOWN), wanted_types)
+            type_ = model.substitute(self.resolved_type_of.get(other, model.UNKNOWN), given_types)
+            if not self.unify(needed, type_, bindings, free):
+                needed = model.substitute(needed, bindings)
+                message = f"parameter '{name}' has type '{type_}', but must have '{needed}'"
+                return [Note(message, other.span), declared]
+        numbers = f"{len(given.parameters)} parameter(s), but {len(wanted.parameters)} are needed"
+        return [Note(f"'{given.name.text}' has {numbers}", given.name.span)]
 
     def same_block_type(self, source: model.Type, target: model.Type) -> bool:
         return (

@@ -281,3 +281,30 @@ def test_related_places_are_noted() -> None:
     note = diagnostics.errors[0].notes[0]
     assert note.span is not None
     assert note.span.position == (1, 14)
+
+
+@pytest.mark.parametrize(
+    ("given", "note", "place"),
+    [
+        ("control g(in H h, inout bit<8> m) { apply { } }", "parameter 'h' is 'in', but must be 'inout'", 11),
+        (
+            "control g(inout H h, bit<8> m) { apply { } }",
+            "parameter 'm' is without a direction, but must be 'inout'",
+            22,
+        ),
+        (
+            "control g(inout H h, inout bool m) { apply { } }",
+            "parameter 'm' has type 'bool', but must have 'bit<8>'",
+            22,
+        ),
+        ("control g(inout H h) { apply { } }", "'g' has 1 parameter(s), but 2 are needed", 9),
+        ("control g(inout H h, inout bit<8> m, in H x) { apply { } }", "'g' has 3 parameter(s), but 2 are needed", 9),
+        ("parser g(inout H h) { state start { transition accept; } }", "'g' is a parser", 8),
+    ],
+)
+def test_the_parameter_that_keeps_a_block_from_fitting(given: str, note: str, place: int) -> None:
+    text = f"header H {{ bit<8> a; }} control C<T, M>(inout T t, inout M m); package P<T>(C<T, bit<8>> c);\n{given}\nP(§g()) main;"
+    error = expect_errors(text, "type-error").errors[0]
+    assert error.notes[0].message == note
+    assert error.notes[0].span is not None
+    assert (error.notes[0].span.position.line, error.notes[0].span.position.column) == (2, place)
