@@ -282,7 +282,8 @@ class Preprocessor:
             case "" if not split(file.text, rest, stop)[0]:
                 pass
             case _:
-                self.diagnostics.error(Kind.PREPROCESSOR, f"unknown directive '#{name}'", span)
+                # cpp, as p4c calls it, hands on what it does not know, and p4c's lexer skips it
+                self.diagnostics.warning(Kind.IGNORE, f"unknown directive '#{name}': the line is left out", span)
         return file, stop
 
     def _line(self, file: SourceFile, rest: int, stop: int, span: Span) -> tuple[SourceFile, int]:

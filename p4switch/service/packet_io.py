@@ -44,7 +44,8 @@ class MetadataField(msgspec.Struct, frozen=True):
 class ControllerHeader:
     """The header that precedes a packet to or from the controller: its fields from the first bit on, without gaps.
 
-    A program without the header has one of no fields and no bytes.
+    A program without the header has one of no fields and no bytes; so has a P4Info that describes a header which is not
+    in the program, where nothing tells the widths of translated fields.
     """
 
     def __init__(
@@ -116,9 +117,7 @@ def controller_header(
 
     Args:
         header_types: the program's. A field of a translated type is as wide as the type of header with the same fields says.
-
-    Raises:
-        P4Error: INVALID_ARGUMENT; nothing tells how wide a field is on the device.
+            If there is no such type, the program neither emits nor extracts the header.
     """
     info = index.controller_headers.get(name)
     metadata = list(info.metadata) if info is not None else []
@@ -128,8 +127,6 @@ def controller_header(
     for item in metadata:
         translated = item.HasField("type_name")
         if translated and device is None and not item.bitwidth:
-            raise invalid(
-                f"{name} metadata {item.name} is of a translated type, and no header of the JSON has its fields"
-            )
+            return ControllerHeader((), (), strings)
         widths.append(device[item.name] if translated and device is not None else item.bitwidth)
     return ControllerHeader(metadata, widths, strings)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from p4compiler.diagnostics import Diagnostics
+from p4compiler.diagnostics import Diagnostics, Kind
 from p4compiler.source import SourceFile
 from p4compiler.syntax.preprocessor import Preprocessor, render
 from p4compiler.syntax.tokens import Tokens
@@ -113,7 +113,6 @@ h"""
         ("#if (1\n#endif", 1, 6, "expected ')'"),
         ("#if 1 / 0\n#endif", 1, 7, "division by zero"),
         ("#if\n#endif", 1, 1, "needs a condition"),
-        ("#bogus", 1, 1, "unknown directive"),
         ("x\n  #error stop here", 2, 3, "stop here"),
         ("#define 1", 1, 9, "needs a name"),
         ("#define F(x, x) 1", 1, 9, "not well formed"),
@@ -129,6 +128,17 @@ def test_errors_and_their_places(text: str, line: int, column: int, message: str
     assert error.span is not None
     assert (error.span.position.line, error.span.position.column) == (line, column)
     assert message in error.message
+
+
+def test_an_unknown_directive_is_left_out() -> None:
+    """A line that somebody commented out with a `#` is no error, as in p4c."""
+    tokens, diagnostics = run("a\n#TODO it's (b\n  # c\nd")
+    assert tokens.texts[:-1] == ["a", "d"]
+    assert not diagnostics.errors
+    assert [(w.kind, w.span.position.line) for w in diagnostics.warnings if w.span] == [
+        (Kind.IGNORE, 2),
+        (Kind.IGNORE, 3),
+    ]
 
 
 def test_a_macros_use_and_definition_are_both_known() -> None:
