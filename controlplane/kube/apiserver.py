@@ -185,11 +185,13 @@ class ApiServerSource:
     async def _follow(self, api: client.ApiClient, resource: Resource) -> None:
         backoff = _FIRST_BACKOFF
         version = ""
+        listed_at = 0.0
         while True:
             after = 0.0
             try:
                 if not version:
                     version = await self._list(api, resource)
+                    listed_at = time.monotonic()
                 begun = time.monotonic()
                 async for seen in self._watch(api, resource, version):
                     version = seen
@@ -199,6 +201,8 @@ class ApiServerSource:
                 log.info("%s: the watch ended at once; trying again in %.1f s", resource.plural, backoff)
             except _GoneError:
                 log.info("%s: too old to go on from; listing again", resource.plural)
+                if version and time.monotonic() - listed_at > _LAST_BACKOFF:
+                    backoff = _FIRST_BACKOFF  # a server that was away and is back: it remembers nothing of before
                 version = ""
             except _AbsentError:
                 version = ""

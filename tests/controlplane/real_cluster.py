@@ -246,6 +246,10 @@ class RealCluster:
         if status >= 300 and status != 404:
             raise RequestFailedError("DELETE", path, status, answer)
 
+    def end(self, pod: dict[str, Any]) -> None:
+        """Have a Pod end in its own time: without a kubelet it stays, terminating."""
+        self.ask("DELETE", self.path(pod))
+
     def list(self, path: str) -> list[dict[str, Any]]:
         """The items of a collection, each with its kind as a manifest has it."""
         found = self.ask("GET", path)

@@ -313,6 +313,38 @@ def test_410_relists_without_flapping(tmp_path: Path) -> None:
     run(test())
 
 
+def test_a_server_that_was_long_away_is_listed_as_soon_as_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restarted API server remembers no older version: the wait that has grown while it was away is not waited once more."""
+    monkeypatch.setattr(apiserver, "_LAST_BACKOFF", 0.4)
+    sleep = asyncio.sleep
+    slept: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "Service" and seconds:
+            slept.append(seconds)
+        await sleep(seconds)
+
+    async def test() -> None:
+        async with api_server() as server:
+            server.put(service_value("a"))
+            async with following(server, tmp_path) as (store, _):
+                await asyncio.wait_for(store.wait_synced(), 5)
+                monkeypatch.setattr(asyncio, "sleep", noted)
+                server.failures = 1 << 30
+                server.cut()
+                await until(lambda: bool(slept) and max(slept) > 0.3)
+                server.put(service_value("b"))
+                server.forget()
+                server.failures = 0
+                await until(lambda: len(store) == 2)
+                assert slept[-1] < 0.1 < slept[-2]
+
+    run(test())
+
+
 def test_a_bad_object_is_reported_and_its_last_good_version_stays(tmp_path: Path) -> None:
     async def test() -> None:
         async with api_server() as server:

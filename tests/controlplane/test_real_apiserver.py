@@ -392,6 +392,7 @@ def test_changes_of_every_kind_are_followed(cluster: RealCluster, tmp_path: Path
         async with controller(tmp_path, kubeconfig=cluster.admin) as running:
             steps: list[Callable[[], None]] = [
                 lambda: cluster.apply(web | {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}}),
+                lambda: cluster.end(PODS[0]),
                 lambda: cluster.apply(*POLICIES),
                 lambda: cluster.apply(namespace_value("other", {"team": "b"})),
                 lambda: cluster.delete(web),
