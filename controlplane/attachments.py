@@ -20,6 +20,7 @@ from controlplane.addresses import (
     parse_prefix,
 )
 from controlplane.desired.symbols import NextHop
+from controlplane.files import why_unreadable
 from controlplane.kube.documents import parse_yaml
 from controlplane.kube.objects import ObjectRef
 
@@ -170,9 +171,9 @@ def load_attachments(path: Path) -> Attachments:
         AttachmentsError: it cannot be read, is not YAML, or says something impossible.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise AttachmentsError(f"{path}: cannot be read: {error}") from None
+        raise AttachmentsError(f"{path}: cannot be read: {why_unreadable(error)}") from None
     return parse_attachments(text, str(path))
 
 

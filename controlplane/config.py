@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from controlplane.desired.inputs import MAX_VNI
+from controlplane.files import why_unreadable
 from controlplane.kube.documents import Document, parse_yaml
 from controlplane.options import OptionsError
 
@@ -102,7 +103,7 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {why_unreadable(error)}") from None
     documents = list(parse_yaml(text))
     if not documents:
         return {}

@@ -7,6 +7,7 @@ it runs: `kulvert --help` and `kulvert compile` must start at once.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -86,6 +87,8 @@ def _choose(argv: list[str]) -> Callable[[], int | None]:
 def _run_click(argv: list[str]) -> int | None:
     import click
 
+    # gRPC's own words on standard error say nothing that an exception does not.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         status = make_group().main(args=argv, prog_name="kulvert", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_request:

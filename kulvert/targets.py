@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from controlplane.files import why_unreadable
 from kulvert.resources import resource_dir
 
 CompilerName = Literal["kulvert", "p4c"]
@@ -300,7 +301,7 @@ def load_target(name_or_path: str | Path) -> Target:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TargetError(f"{path}: cannot be read: {error}") from None
+        raise TargetError(f"{path}: cannot be read: {why_unreadable(error)}") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

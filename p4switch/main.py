@@ -206,7 +206,7 @@ def _announce(options: SwitchOptions, grpc_port: int | None, tools: Tools) -> No
     if options.ready_file is not None:
         options.ready_file.write_text(line + "\n")
     if options.ready_fd is not None:
-        with suppress(OSError):
+        with suppress(BrokenPipeError):
             os.write(options.ready_fd, f"{line}\n".encode())
             os.close(options.ready_fd)
 

@@ -18,9 +18,11 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import yaml
 from kubernetes_asyncio import client, config
 from kubernetes_asyncio.config.config_exception import ConfigException
 
+from controlplane.files import why_unreadable
 from controlplane.kube.decode import DecodeError, decode, identify
 from controlplane.kube.objects import RESOURCES, KubeObject, ObjectRef, Resource, reference
 from controlplane.kube.store import Store
@@ -140,9 +142,9 @@ class ApiServerSource:
                 )
             else:
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             what = self._kubeconfig or "the in-cluster service account"
-            raise ClusterAccessError(f"cannot use {what}: {error}") from None
+            raise ClusterAccessError(f"cannot use {what}: {_why_unusable(error)}") from None
         return configuration
 
     async def _renew_credentials(self, api: client.ApiClient) -> None:
@@ -490,6 +492,21 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             rest.clear()
             start = end + 1
         rest += chunk[start:]
+
+
+def _why_unusable(error: Exception) -> str:
+    """Why no configuration came of a kubeconfig or a service account, in one line."""
+    match error:
+        case ConfigException():
+            return str(error)
+        case OSError() | UnicodeDecodeError():
+            return why_unreadable(error)
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            return f"line {mark.line + 1}, column {mark.column + 1}: not YAML: {error.problem or error.context}"
+        case yaml.YAMLError():
+            return f"not YAML: {' '.join(str(error).split())}"
+        case _:
+            return f"it is no kubeconfig ({_words(error)})"
 
 
 def _words(error: BaseException) -> str:

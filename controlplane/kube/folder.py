@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import watchfiles
 
+from controlplane.files import why_unreadable
 from controlplane.kube.decode import DecodeError, decode, identify
 from controlplane.kube.documents import Document, parse_json, parse_yaml
 from controlplane.kube.objects import RESOURCES, KubeObject, ObjectRef, reference
@@ -55,7 +56,7 @@ def read_manifest(file: Path) -> FileContent:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return FileContent((), (ManifestError(file, 1, None, f"cannot be read: {error}"),))
+        return FileContent((), (ManifestError(file, 1, None, f"cannot be read: {why_unreadable(error)}"),))
     parse = parse_json if file.suffix == ".json" else parse_yaml
     for document in parse(text):
         if document.error is not None:

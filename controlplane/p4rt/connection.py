@@ -6,6 +6,8 @@ With `session` the only module that imports grpc.
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,8 @@ _CHANNEL_OPTIONS = (
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 60.0
 _BEAT_SECONDS = 5.0
+_REASON_SECONDS = 1.0
+_CLOSED_HINT = " (it may want TLS, or a certificate of the client's, or speak no P4Runtime)"
 
 SERVICE = p4r.DESCRIPTOR.services_by_name["P4Runtime"].full_name
 _ENTITIES = p4r.ReadResponse.DESCRIPTOR.fields_by_name["entities"].number
@@ -104,7 +108,19 @@ class Connection:
             async with asyncio.timeout(CONNECT_SECONDS):  # unlike wait_for, it loses no cancellation (in Python 3.11)
                 await self._channel.channel_ready()
         except TimeoutError:
-            raise SessionError(f"cannot reach the switch at {self._target.address}") from None
+            why = await self._why_unreachable()
+            raise SessionError(f"cannot reach the switch at {self._target.address}{why and f': {why}'}") from None
+
+    async def _why_unreachable(self) -> str:
+        """gRPC's reason, which only a call tells; empty if it has none to give: nothing answers at all."""
+        request = p4r.CapabilitiesRequest()
+        try:
+            await self._stub.Capabilities(request, timeout=_REASON_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                reason = re.sub(r"^[A-Z_]+: ", "", (error.details() or "").rpartition("last error: ")[2])
+                return reason + (_CLOSED_HINT if reason.endswith("Socket closed") else "")
+        return ""
 
     async def close(self) -> None:
         """End the connection; the switch keeps what it has."""
@@ -116,14 +132,9 @@ class Connection:
         tls = self._target.tls
         if tls is None:
             return grpc.aio.insecure_channel(self._target.address, options=_CHANNEL_OPTIONS)
-        try:
-            credentials = grpc.ssl_channel_credentials(
-                tls.ca.read_bytes(),
-                tls.key.read_bytes() if tls.key is not None else None,
-                tls.cert.read_bytes() if tls.cert is not None else None,
-            )
-        except OSError as error:
-            raise SessionError(f"cannot read a TLS file: {error}") from None
+        ca, cert, key = (None if path is None else _read_pem(path) for path in (tls.ca, tls.cert, tls.key))
+        _check_pem(tls)
+        credentials = grpc.ssl_channel_credentials(ca, key, cert)
         options = list(_CHANNEL_OPTIONS)
         if tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", tls.server_name))  # type: ignore[arg-type]
@@ -215,6 +226,32 @@ class Connection:
     def read_all(self) -> AsyncIterator[bytes]:
         """Every table entry, member and group, as it came over the wire. Raises SessionError."""
         return self.read_bytes(*everything())
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SessionError(f"cannot read the TLS file {path}: {error.strerror}") from None
+
+
+def _check_pem(tls: Tls) -> None:
+    """Raise SessionError if the files are no certificates, or the key is not the certificate's: gRPC would only not connect."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(tls.ca)
+    except OSError:
+        raise SessionError(f"{tls.ca} has no certificate in PEM format") from None
+    if tls.cert is None and tls.key is None:
+        return
+    if tls.cert is None or tls.key is None:
+        raise SessionError("a TLS certificate and its key are given together or not at all")
+    try:
+        context.load_cert_chain(tls.cert, tls.key, password=b"")
+    except OSError:
+        raise SessionError(
+            f"{tls.cert} and {tls.key} are not a certificate and its key in PEM format, unencrypted"
+        ) from None
 
 
 def everything() -> Iterable[p4r.Entity]:

@@ -64,7 +64,7 @@ def command(
     if (file is None) == (target is None):
         raise click.UsageError("give either a program or --target")
     chosen = [name for part in parts or _PARTS for name in _GROUPS.get(part, (part,))]
-    wanted = format_ or ("svg" if output is not None and output.suffix == ".svg" else "dot")
+    wanted = format_ or _format_of(output)
     if target is not None:
         dot = _draw_target(target, chosen, brief)
     else:
@@ -79,6 +79,16 @@ def command(
         sys.stdout.buffer.flush()
     else:
         output.write_bytes(data)
+
+
+def _format_of(output: Path | None) -> str:
+    """Raises click.BadParameter: the name is of another format."""
+    suffix = output.suffix.lower() if output is not None else ""
+    if suffix not in ("", ".svg", ".dot", ".gv"):
+        raise click.BadParameter(
+            f"no drawing is made as {suffix}: name it .svg or .dot, or give --format", param_hint="--output"
+        )
+    return "svg" if suffix == ".svg" else "dot"
 
 
 def _draw(

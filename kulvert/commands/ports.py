@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kulvert.failures import UserError
+
 if TYPE_CHECKING:
     from p4switch.thrift.client import ThriftClient
 
@@ -42,15 +44,13 @@ def _connected(address: str) -> Iterator[ThriftClient]:
     try:
         client = ThriftClient(host.strip("[]"), int(port), 10)
     except OSError as error:
-        raise click.ClickException(
-            f"no switch answers on {address}: {error.strerror or error}; it needs --thrift-port"
-        ) from None
+        raise UserError(f"no switch answers on {address}: {error.strerror or error}; it needs --thrift-port") from None
     try:
         yield client
     except ThriftError:
-        raise click.ClickException("the switch refused; its log says why") from None
+        raise UserError("the switch refused; its log says why") from None
     except (ApplicationError, ProtocolError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+        raise UserError(str(error)) from None
     finally:
         client.close()
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from kulvert.failures import UserError
+
 
 @click.command(
     short_help="Write simple_switch, simple_switch_CLI, … that start Kulvert's parts.",
@@ -27,6 +29,6 @@ def command(directory: Path) -> None:
     try:
         paths = write_shims(directory)
     except ShimError as error:
-        raise click.ClickException(str(error)) from None
+        raise UserError(str(error)) from None
     for path in paths:
         click.echo(str(path))

@@ -86,10 +86,15 @@ class Controller:
 
 
 def find_controller(given: Path | None) -> Controller | None:
-    """The controller at the socket that was given or that the environment names; without either, the usual one if it is there."""
-    if given is not None:
-        return Controller(given)
+    """The controller at the socket that was given or that the environment names; without either, the usual one if it is there.
+
+    Raises:
+        UserError: the socket that was named does not exist.
+    """
     named = os.environ.get(SOCKET_VARIABLE)
-    if named:
-        return Controller(Path(named))
+    path = given or (Path(named) if named else None)
+    if path is not None:
+        if not path.exists():
+            raise UserError(f"no controller answers on {path}: there is no such socket")
+        return Controller(path)
     return Controller(DEFAULT_SOCKET) if DEFAULT_SOCKET.is_socket() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import grpc
@@ -51,13 +52,33 @@ def test_the_certificates_decide(folder: Path, authority: Identity, monkeypatch:
                 "no TLS at all": None,
             }
             for what, tls in bad.items():
-                with pytest.raises(SessionError, match="cannot reach the switch"):
+                with pytest.raises(SessionError, match=f"cannot reach the switch at {switch.address}: ."):
                     async with Session(Target(switch.address, 0, 1, tls)):
                         pytest.fail(f"{what} is let in")
-            with pytest.raises(SessionError, match="cannot read a TLS file"):
-                async with Session(Target(switch.address, 0, 1, Tls(folder / "nowhere"))):
-                    pass
         finally:
             await switch.stop()
 
     run(test())
+
+
+def test_files_that_cannot_serve_are_named(folder: Path, authority: Identity) -> None:
+    client, stranger = make_identity(folder, "client", authority), make_identity(folder, "stranger")
+    ca, noise = authority.certificate, folder / "noise.pem"
+    noise.write_bytes(b"\xff no certificate")
+    wrong = {
+        f"cannot read the TLS file {folder / 'nowhere'}: No such file": Tls(folder / "nowhere"),
+        f"{noise} has no certificate": Tls(noise),
+        f"{client.certificate} and {stranger.key} are not a certificate and its key": Tls(
+            ca, client.certificate, stranger.key
+        ),
+        f"{client.certificate} and {noise} are not": Tls(ca, client.certificate, noise),
+        "given together": Tls(ca, client.certificate),
+    }
+
+    async def connect(tls: Tls) -> None:
+        async with Session(Target("127.0.0.1:1", 0, 1, tls)):
+            pass
+
+    for message, tls in wrong.items():
+        with pytest.raises(SessionError, match=re.escape(message)):
+            run(connect(tls))

@@ -143,6 +143,31 @@ def _running_switch() -> Iterator[str]:
             switch.wait(timeout=100)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a: [1\n", "line 2, column 1: not YAML"),
+        (b"\xff\xfe", "not a text file"),
+        (b"", "it is no kubeconfig"),
+        (b"[]", "it is no kubeconfig"),
+        (b"clusters: []\n", "current-context"),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_named(pipeline: Path, tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "kube.conf"
+    path.write_bytes(content)
+    info, json = (str(pipeline / f"node_v1model.{suffix}") for suffix in ("p4info.txtpb", "json"))
+    result = run_kulvert(["controller", "--kubeconfig", str(path), "--p4info", info, "--device-config", json])
+    assert_clear(result, "kube.conf", reason)
+
+
+@pytest.mark.parametrize("option", ["--config", "--attachments"])
+def test_a_binary_file_is_told_as_such(pipeline: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "noise").write_bytes(b"a: \xff")
+    arguments = _controller(pipeline, option, str(tmp_path / "noise"))
+    assert_clear(run_kulvert(arguments), "noise: cannot be read: not a text file: byte 3 is no UTF-8")
+
+
 def test_an_unreachable_switch_is_named(pipeline: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     assert_clear(run_kulvert(_controller(pipeline, "--switch", address, "--once")), address)

@@ -51,3 +51,5 @@ def test_mistakes(tmp_path: Path) -> None:
     assert_clear(run_kulvert(["graph", str(tmp_path / "missing.p4")]), "missing.p4")
     assert_clear(run_kulvert(["graph"]), "--target")
     assert_clear(run_kulvert(["graph", "--target", "nativ"]), "nativ")
+    assert_clear(run_kulvert(["graph", "--target", "small", "-o", str(tmp_path / "a.png")]), ".png")
+    assert not (tmp_path / "a.png").exists()

@@ -179,14 +179,25 @@ def test_questions_that_make_no_sense_are_one_line(
 
 
 @pytest.mark.parametrize("command", ["status", "tables", "connections", "diff", "trace"])
-def test_without_a_switch_it_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
-    socket = ["--control-socket", str(tmp_path / "none.sock")]
-    argv = [command, "--switch", "127.0.0.1:1", *(["10.0.0.1", "10.0.0.2"] if command == "trace" else []), *socket]
+def test_without_a_switch_it_is_one_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    argv = [command, "--switch", "127.0.0.1:1", *(["10.0.0.1", "10.0.0.2"] if command == "trace" else [])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("controlplane.p4rt.connection.CONNECT_SECONDS", 0.1)
         assert run(argv) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "cannot reach the switch" in line or "no controller answers" in line
+    assert "cannot reach the switch at 127.0.0.1:1: " in line or "only a running controller knows" in line
+
+
+def test_a_controller_that_is_asked_for_and_not_there_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = str(tmp_path / "none.sock")
+    for argv in (["status"], ["tables", "route_table"], ["connections"], ["diff"], ["trace", "10.0.0.1", "10.0.0.2"]):
+        assert run([*argv, "--control-socket", path]) == 1
+        assert (
+            capsys.readouterr().err
+            == f"kulvert {argv[0]}: error: no controller answers on {path}: there is no such socket\n"
+        )
 
 
 def test_diff_tells_missing_extra_and_different(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
