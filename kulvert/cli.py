@@ -68,7 +68,16 @@ COMMANDS: dict[str, str | PassThrough] = {
 
 def main() -> None:
     """The entry point of the console script."""
+    _fill_standard_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_standard_streams() -> None:
+    """Open what was closed of the standard streams (`kulvert … >&-`) onto nothing: else the next file that is opened, or a
+    connection, would be what standard output is taken for."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
 
 
 def run(argv: Sequence[str]) -> int:

@@ -229,5 +229,12 @@ def _write(path: str, data: bytes) -> None:
     if path == "-":
         sys.stdout.buffer.write(data)
         return
-    with open(path, "wb") as file:
-        file.write(data)
+    file = open(path, "wb")  # noqa: SIM115 - closing is what tells that the disk is full
+    try:
+        with file:
+            file.write(data)
+    except OSError as error:  # which, unlike that of opening, names no file
+        if os.path.isfile(path):  # half a file is worse than none
+            os.unlink(path)
+        error.filename = path
+        raise

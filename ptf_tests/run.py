@@ -103,6 +103,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
+    unknown = [name for name in options.tests if not _exists(name)]
+    if unknown:
+        stages = ", ".join(sorted(_stages()))
+        console.print(f"no such stage or test: {', '.join(unknown)}; stages are {stages}", style="red", soft_wrap=True)
+        return EXIT_FAILED
     target = load_target(options.target)
     profile = load_target(options.profile)
     if not switches.is_installed(target.toolchain.switch):
@@ -155,6 +160,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.print((folder / "switch.log").read_text(encoding="utf-8", errors="replace")[-2000:], markup=False)
             return EXIT_FAILED
     return 0
+
+
+def _stages() -> dict[str, Path]:
+    """The files that hold tests, by stage."""
+    files = [*_STAGES.glob("[!_]*.py"), *_BULK.glob("[!_]*.py")]
+    return {path.stem: path for path in files if path.stem != "base"}
+
+
+def _exists(test: str) -> bool:
+    """Whether there is such a stage, or such a test in it."""
+    stage, _, name = test.partition(".")
+    path = _stages().get(stage)
+    return path is not None and (not name or f"\nclass {name}(" in path.read_text(encoding="utf-8"))
 
 
 def _split(tests: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -78,7 +78,10 @@ def command(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        output.write_bytes(data)
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            raise UserError(f"{output}: cannot be written: {error.strerror}") from None
 
 
 def _format_of(output: Path | None) -> str:

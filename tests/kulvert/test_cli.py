@@ -55,3 +55,14 @@ def test_commands_import_only_what_they_need(command: str, heavy: set[str]) -> N
 
 def test_an_unknown_target_is_told_with_those_there_are() -> None:
     assert_clear(run_kulvert(["build", "--target", "nativ"]), "nativ", "native")
+
+
+@pytest.mark.parametrize("arguments", [["switch", "--help"], ["--help"], ["status", "--switch", "127.0.0.1:port"]])
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_are_no_failure_of_ours(arguments: list[str], closed: str) -> None:
+    command = [sys.executable, "-m", "kulvert", *arguments]
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == (1 if arguments[0] == "status" else 0), result.stderr
+    assert "internal failure" not in result.stderr

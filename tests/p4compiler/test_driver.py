@@ -244,3 +244,10 @@ def test_the_module_is_a_command_and_loads_no_protobuf(program: Path) -> None:
         [sys.executable, "-m", "p4compiler", "--version"], capture_output=True, text=True, check=True
     )
     assert driver.VERSION in version.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_with_the_file(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert driver.main(["-o", "/dev/full", str(program)]) == 1
+    assert "error[io]: /dev/full: No space left on device" in capsys.readouterr().err
+    assert Path("/dev/full").exists(), "only a regular file is taken away"
