@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
@@ -135,6 +136,20 @@ static void advance(const struct kv_ring *ring, uint32_t *block, uint32_t *slot)
     }
 }
 
+/* Lets no frame in, or lets them in again. */
+static int filter_all(int fd)
+{
+    struct sock_filter nothing = {.code = BPF_RET | BPF_K, .k = 0};
+    struct sock_fprog program = {.len = 1, .filter = &nothing};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int kv_link_begin(struct kv_link *link)
+{
+    int unused = 0;
+    return setsockopt(link->in, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+}
+
 struct kv_link *kv_link_open(const char *name, int fanout, uint32_t memory)
 {
     struct kv_link *link = calloc(1, sizeof *link);
@@ -148,7 +163,7 @@ struct kv_link *kv_link_open(const char *name, int fanout, uint32_t memory)
     link->in = socket_open();
     link->out = socket_open();
     link->large = socket_open();
-    if (link->in < 0 || link->out < 0 || link->large < 0 || rings_open(link, name, memory) ||
+    if (link->in < 0 || link->out < 0 || link->large < 0 || filter_all(link->in) || rings_open(link, name, memory) ||
         socket_bind(link->in, link->ifindex, ETH_P_ALL) || socket_bind(link->out, link->ifindex, 0) ||
         socket_bind(link->large, link->ifindex, 0) ||
         setsockopt(link->in, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous))

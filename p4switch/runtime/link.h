@@ -35,6 +35,8 @@ enum { KV_FANOUT_NEW = -1, KV_FANOUT_NONE = -2 };
 
 /* `fanout`: one of these, or a group to join. `memory` is the size of the ring in bytes. NULL and errno if it cannot be opened. */
 struct kv_link *kv_link_open(const char *name, int fanout, uint32_t memory);
+/* Frames come in from now on. When all links of a group are open: one that is not in it yet gets every frame, as the others do. */
+int kv_link_begin(struct kv_link *link);
 /* The group of a link that is in one; KV_FANOUT_NONE and errno if that cannot be told. */
 int kv_link_fanout(const struct kv_link *link);
 void kv_link_close(struct kv_link *link);

@@ -43,6 +43,12 @@ static int port_open(const struct kv_switch *sw, struct kv_port *port)
             return error;
         }
     }
+    for (uint32_t w = 0; w < sw->worker_count; w++)
+        if (kv_link_begin(port->at[w].link)) {
+            int error = errno;
+            port_close(sw, port);
+            return error;
+        }
     port->open = true;
     return 0;
 }

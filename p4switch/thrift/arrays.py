@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from p4switch.bmv2 import model
 from p4switch.codegen.program import key_width
 from p4switch.dataplane import Counter, Match, ValueSetField
@@ -15,6 +17,7 @@ from p4switch.thrift.services import (
     InvalidRegisterOperation,
     MeterRate,
 )
+from p4switch.thrift.state import number_of
 
 UNKNOWN_NAME, INVALID_INDEX, BAD_RATES, BAD_RATE = 1, 2, 3, 4
 
@@ -57,7 +60,7 @@ class ArrayCalls(Calls):
 
     def _meter(self, name: str, index: int | None) -> model.Meter:
         meter = self.state.program.objects.program.meters.get(name)
-        if meter is None or (meter.table is not None and index is not None):
+        if meter is None:
             raise InvalidMeterOperation(UNKNOWN_NAME)
         if index is not None and not 0 <= index < meter.size:
             raise InvalidMeterOperation(INVALID_INDEX)
@@ -73,8 +76,17 @@ class ArrayCalls(Calls):
             if meter.table is None:
                 self.meters.set(name, index, rates)
                 return
-            for entry in list(self.state.dataplane.read_entries(meter.table)):
-                self.meters.set_direct(meter.table, entry.match, rates)
+            cells = self.state.program.cells(name)
+            if index is None:
+                cells.set_all(rates)
+            else:
+                cells.set(index, rates)
+            for handle, match in self._entries(meter.table):
+                if index is None or number_of(handle) == index:
+                    self.meters.set_direct(meter.table, match, rates)
+
+    def _entries(self, table: str) -> Iterator[tuple[int, Match]]:
+        return self.state.entries(self.state.program.objects.tables[table])
 
     def bm_meter_array_set_rates(self, meter_array_name: str, rates: list[MeterRate]) -> None:
         self._set_rates(meter_array_name, None, rates)
@@ -85,7 +97,12 @@ class ArrayCalls(Calls):
     def bm_meter_get_rates(self, meter_array_name: str, index: int) -> list[MeterRate]:
         with self.state.lock:
             meter = self._meter(meter_array_name, index)
-            return self.meters.get(meter_array_name, index, meter.rates)
+            if meter.table is None:
+                return self.meters.get(meter_array_name, index, meter.rates)
+            for handle, match in self._entries(meter.table):
+                if number_of(handle) == index:
+                    return self.meters.get_direct(meter.table, match, meter.rates)
+            return self.state.program.cells(meter_array_name).get(index)
 
     # -- registers
 

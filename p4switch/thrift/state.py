@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from p4switch.dataplane import Match
 from p4switch.native import NativeDataplane
 from p4switch.native.objects import Objects, TableInfo
-from p4switch.thrift.services import MatchParam
+from p4switch.thrift.services import MatchParam, MeterRate
 
 INDEX_BITS = 24
 TOP_PRIORITY = 2**31 - 1  # of P4Runtime, which stands for BMv2's priority 0
@@ -39,6 +39,11 @@ class Numbers:
 
     def give_back(self, number: int) -> None:
         heapq.heappush(self._free, number)
+
+
+def number_of(handle: int) -> int:
+    """The place of an entry with this handle, which later entries may have as well."""
+    return handle & ((1 << INDEX_BITS) - 1)
 
 
 class InvalidHandle(Exception):
@@ -70,11 +75,11 @@ class Handles:
 
     def current(self, handle: int) -> int | None:
         """The handle of the entry that has the number of `handle` now; None if none has."""
-        number = handle & ((1 << INDEX_BITS) - 1)
+        number = number_of(handle)
         return self._handle(number) if number in self._matches else None
 
     def match(self, handle: int) -> Match:
-        number = handle & ((1 << INDEX_BITS) - 1)
+        number = number_of(handle)
         if number not in self._matches:
             raise InvalidHandle(expired=False)
         if self._handle(number) != handle:
@@ -98,6 +103,26 @@ class Handles:
         return handle - (1 << 32) if handle >> 31 else handle
 
 
+class MeterCells:
+    """The rates of a direct meter by the numbers of entries: in BMv2 they stay while entries come and go, for the next entry that
+    gets the number."""
+
+    def __init__(self) -> None:
+        self._common: list[MeterRate] = []
+        self._own: dict[int, list[MeterRate]] = {}
+
+    def set(self, handle: int, rates: list[MeterRate]) -> None:
+        self._own[number_of(handle)] = rates
+
+    def set_all(self, rates: list[MeterRate]) -> None:
+        self._common = rates
+        self._own.clear()
+
+    def get(self, handle: int) -> list[MeterRate]:
+        """Empty if nobody has set any."""
+        return self._own.get(number_of(handle), self._common)
+
+
 @dataclass(slots=True)
 class ProgramState:
     """What belongs to one loaded program."""
@@ -107,6 +132,12 @@ class ProgramState:
     value_sets: dict[str, list[bytes]] = field(default_factory=dict)  # as they were given: not padded field by field
     prefixes: dict[tuple[str, Match], list[MatchParam]] = field(default_factory=dict)
     """Keys as they were given, where a prefix has bits behind its length: the data plane forgets them, BMv2 shows them."""
+    meter_cells: dict[str, MeterCells] = field(default_factory=dict)
+    """Of direct meters, by name."""
+
+    def cells(self, meter: str) -> MeterCells:
+        """The cells of a direct meter."""
+        return self.meter_cells.setdefault(meter, MeterCells())
 
 
 class SwitchState:
@@ -162,7 +193,5 @@ class SwitchState:
         handles = self.program.handles[info.name]
         matches = [entry.match for entry in self.dataplane.read_entries(info.name)]
         handles.keep_only({(match.value, match.mask, match.priority) for match in matches})
-        numbered = sorted(
-            ((handles.add(match), match) for match in matches), key=lambda item: item[0] & ((1 << INDEX_BITS) - 1)
-        )
+        numbered = sorted(((handles.add(match), match) for match in matches), key=lambda item: number_of(item[0]))
         return iter(numbered)

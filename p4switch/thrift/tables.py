@@ -126,7 +126,10 @@ class TableCalls(Calls):
                 self.state.program.prefixes.pop((info.name, match), None)
             else:
                 self.state.program.prefixes[info.name, match] = list(key)
-        return self.state.program.handles[info.name].add(match)
+        handle = self.state.program.handles[info.name].add(match)
+        if table.meter is not None and (rates := self.state.program.cells(table.meter).get(handle)):
+            self.meters.set_direct(info.name, match, rates)
+        return handle
 
     @staticmethod
     def _check_mutable(info: TableInfo) -> None:
@@ -382,6 +385,7 @@ class TableCalls(Calls):
                 raise refused(TableError.ERROR)
             with self._explained(info):
                 self.meters.set_direct(info.name, match, rates)
+            self.state.program.cells(meter.name).set(entry_handle, rates)
 
     def bm_mt_get_meter_rates(self, table_name: str, entry_handle: int) -> list[MeterRate]:
         with self.state.lock:

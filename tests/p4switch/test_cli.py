@@ -61,14 +61,14 @@ def probe(address: int, number: int = 0, kind: int = 0, index: int = 0) -> bytes
     return address.to_bytes(4, "big") + number.to_bytes(2, "big") + bytes([kind, index]) + bytes(2) + b"and the payload"
 
 
-@pytest.mark.parametrize("name", ["tables", "profiles", "arrays", "replication"])
+@pytest.mark.parametrize("name", ["tables", "profiles", "arrays", "meters", "replication"])
 def test_dialog(name: str, port: int, compare_golden: Callable[[Path, str], None]) -> None:
     compare_golden(DIALOGS / f"{name}.answers", say(port, (DIALOGS / f"{name}.commands").read_text()))
 
 
 @pytest.mark.skipif(None in BMV2, reason="simple_switch and simple_switch_CLI are not on the PATH")
 @pytest.mark.parametrize("client", ["ours", "bmv2's"])
-@pytest.mark.parametrize("name", ["tables", "profiles", "arrays", "replication"])
+@pytest.mark.parametrize("name", ["tables", "profiles", "arrays", "meters", "replication"])
 def test_bmv2_answers_the_same(name: str, client: str, port: int, tmp_path: Path) -> None:
     """Either client, to either switch."""
     command = [str(BMV2[1])] if client == "bmv2's" else None

@@ -237,7 +237,7 @@ library = load_runtime({})
 library.kv_link_open.restype = ctypes.c_void_p
 library.kv_link_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32]
 library.kv_link_receive.argtypes = [ctypes.c_void_p] * 4
-library.kv_link_release.argtypes = library.kv_link_close.argtypes = [ctypes.c_void_p]
+library.kv_link_release.argtypes = library.kv_link_close.argtypes = library.kv_link_begin.argtypes = [ctypes.c_void_p]
 frames, large, lost = (ctypes.create_string_buffer(size) for size in (1 << 16, 1 << 20, 8))
 MARK = b"\\x02" * 12 + b"\\x88\\xb5"
 
@@ -256,6 +256,9 @@ def settle():  # what the interfaces' own stacks have to say
 for group in (0, 1, 0xffff):
     links = [library.kv_link_open(b"kvd", group, 1 << 20) for _ in range(2)]
     assert None not in links, group
+    sender.send(MARK + bytes(46))  # before the group is complete: nobody gets it
+    for link in links:
+        assert library.kv_link_begin(link) == 0
     time.sleep(0.2)
     settle()
     for number in range(20):
@@ -294,3 +297,32 @@ def test_a_register_counts_every_frame_whatever_the_threads(pairs: None) -> None
         assert stats_of(plane, 0).rx_dropped == 0
         wait_for(lambda: plane.read_register("ingress.sums", 3) == [frames])
         assert plane.read_counter("ingress.seen", 3)[0].packets == frames
+
+
+def test_a_port_that_is_added_under_load_gets_no_frame_twice(pairs: None) -> None:  # noqa: F811
+    """Each thread has a socket on the interface: none must take frames before it shares them with the others."""
+    stop = threading.Event()
+    with switch(compiled("parallel"), workers=4) as plane, open_end(0) as source, open_end(1) as end:
+        plane.write_register("ingress.ports", 0, 1)
+        collector = Collector(end)
+
+        def send() -> None:
+            for number in itertools.count():
+                if stop.is_set():
+                    return
+                with contextlib.suppress(OSError):  # the interface's queue is full
+                    source.send(numbered(number, 60, number % 64))
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for _ in range(30):
+                plane.remove_port(0)
+                plane.add_port(0, NAMES[0])
+        finally:
+            stop.set()
+            sender.join()
+        frames = collector.finish(1)
+    numbers = [number_of(frame) for frame in frames]
+    assert numbers
+    assert len(numbers) == len(set(numbers))
