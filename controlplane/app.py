@@ -29,6 +29,9 @@ __all__ = ["Controller", "ControllerOptions", "LogFormat", "OptionsError", "run"
 
 log = logging.getLogger(__name__)
 
+_ONCE_PATIENCE = 30.0
+"""Seconds for which an API server may be away or refuse to answer, with `once`; otherwise it is waited for."""
+
 
 class Controller:
     """Everything, put together from the options.
@@ -103,6 +106,8 @@ class Controller:
                 tasks.append(asyncio.create_task(self._watch_attachments(source_stop), name="attachments"))
             if self.events is not None:
                 tasks.append(asyncio.create_task(self.events.run(), name="events"))
+            if options.once:
+                tasks.append(asyncio.create_task(self._give_up_reading(), name="patience"))
             main = asyncio.create_task(self.reconciler.run(stop, options.once), name="reconciler")
             await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_COMPLETED)  # a source ends only by failing
             source_stop.set()
@@ -127,6 +132,13 @@ class Controller:
             return 1
         log.info("stopped; the switch keeps what it has")
         return 0
+
+    async def _give_up_reading(self) -> None:
+        """End, if there is something that cannot be read. Raises ClusterAccessError."""
+        while True:
+            await asyncio.sleep(_ONCE_PATIENCE)
+            if not self.store.synced and self.store.unread:
+                raise ClusterAccessError(self.reconciler.not_ready())
 
     async def _start_servers(self) -> None:
         """Open the sockets. Raises OptionsError."""

@@ -64,7 +64,7 @@ class ControllerOptions:
         otlp_endpoint: where traces of each synchronization go (OpenTelemetry over HTTP, `http://host:4318`); None: nowhere.
         batch_size: the most updates in one P4Runtime Write.
         resync_seconds: how often the switch is read back and repaired although nothing changed; 0: only on connect.
-        once: write what there is to write and stop, with a non-zero exit if something did not fit or was malformed.
+        once: write what there is to write and stop, with a non-zero exit if something did not fit, was malformed or cannot be read.
         log_format: one line per event either way.
         log_level: `debug`, `info`, `warning` or `error`.
     """

@@ -21,12 +21,14 @@ import yaml
 from google.protobuf import text_format
 
 import controlplane.p4rt.connection as connection_module
+from controlplane import app
 from controlplane.app import Controller, ControllerOptions, LogFormat, OptionsError, run
 from controlplane.attachments import AttachmentsError, parse_attachments
 from controlplane.logs import ProgressBar, set_up_logging
 from tests.controlplane.cluster import NODE_NAME, pod_value, service_value, slice_value
 from tests.controlplane.fake_switch import FakeSwitch
 from tests.controlplane.pipeline import make_p4info
+from tests.controlplane.test_apiserver import kubeconfig
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +107,16 @@ def test_once_fails_without_a_switch(
     assert run(dataclasses.replace(options, switch_address="127.0.0.1:1")) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot reach the switch at 127.0.0.1:1: " in line and line.endswith("Connection refused")
+
+
+def test_once_fails_without_an_api_server(
+    options: ControllerOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_ONCE_PATIENCE", 0.5)
+    path = kubeconfig(tmp_path, "http://127.0.0.1:1")
+    assert run(dataclasses.replace(options, manifests=None, kubeconfig=path)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "ERROR" in last and "not all of Kubernetes' state has been read yet; " in last and "127.0.0.1:1" in last
 
 
 def test_sigterm_ends_it_and_health_answers(options: ControllerOptions, tmp_path: Path) -> None:
