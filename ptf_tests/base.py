@@ -5,7 +5,8 @@
     node        port 5            192.0.2.1, 2001:db8::1
     uplink      port 6            everything else, through a router
 
-The parameters of a run come from `ptf --test-params`: address, device_id, target_file, watch_ports, p4info, json and results.
+The parameters of a run come from `ptf --test-params`: address, device_id, target_file, watch_ports, p4info, json, results, and hurried_json: the
+pipeline with the timeouts of `target_file`, for tests that wait for them. `json` forgets nothing in a test's time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import queue
 import time
 import unittest
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -59,7 +61,7 @@ ANY_PROTOCOL = Ternary(0, 0)
 ANY_IDENTITY = Ternary(0, 0)
 ANY_PORT = Range(0, 0xFFFF)
 
-_ANSWER_SECONDS = 3.0
+_ANSWER_SECONDS = 20.0
 _QUIET_SECONDS = 0.08
 
 T = TypeVar("T")
@@ -71,14 +73,20 @@ class NodeTest(unittest.TestCase):
     installs_node: ClassVar[bool] = True
     """Whether setUp makes the node's entries; a test that has the controller make them says no."""
 
+    hurries: ClassVar[bool] = False
+    """Whether the test waits for what the pipeline forgets. All others have timeouts that no busy machine lets pass."""
+
     target: ClassVar[Target]
     client: Client
-    _ports = itertools.count(33000)  # none that a masquerade may choose
+    _ports: Iterator[int]
 
     # -- life
 
     def setUp(self) -> None:
         self.dataplane = ptf.dataplane_instance
+        # The same flows whatever tests have run before, and mostly other ones than theirs; none that a masquerade may choose.
+        name = f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"
+        self._ports = itertools.count(33000 + 16 * (zlib.crc32(name.encode()) % 1500))
         given = testutils.test_param_get("target")
         self.target = given or load_target(testutils.test_param_get("target_file"))  # type: ignore[misc]
         self.client = Client(
@@ -95,7 +103,8 @@ class NodeTest(unittest.TestCase):
 
     def start_anew(self) -> None:
         """Push the pipeline: no entries, no connections."""
-        self.client.set_pipeline(Path(testutils.test_param_get("json")).read_bytes())
+        hurried = testutils.test_param_get("hurried_json") if self.hurries else None
+        self.client.set_pipeline(Path(hurried or testutils.test_param_get("json")).read_bytes())
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         """Run, and leave a line with the outcome for the runner's table."""
@@ -303,10 +312,9 @@ class NodeTest(unittest.TestCase):
 
     # -- packets
 
-    @classmethod
-    def new_port(cls) -> int:
-        """A client port that no other test has used."""
-        return next(cls._ports)
+    def new_port(self) -> int:
+        """A client port that this test has not used yet."""
+        return next(self._ports)
 
     def sent_by(self, host: Host, src: Side, dst: Side, protocol: Protocol, **fields: object) -> Packet:
         """A packet as `host` sends it, to its gateway."""
@@ -326,6 +334,32 @@ class NodeTest(unittest.TestCase):
         if isinstance(result, self.dataplane.PollSuccess):
             return result.port, bytes(result.packet)
         return None
+
+    def receive_unless_dropped(self, reason: DropReason, before: Sequence[int]) -> bytes | None:
+        """The next frame that comes out on any port, or None as soon as a packet is counted as dropped for that reason.
+
+        Args:
+            before: the drop counters before the packet was sent.
+        """
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while (got := self.receive(0.01)) is None:
+            if self.client.read_counters("drop_counter")[reason] > before[reason]:
+                return None
+            if time.monotonic() > deadline:
+                self.fail(f"nothing came out, and it was not dropped as {reason.name}; {self._drops_text()}")
+        return got[1]
+
+    def drain(self, host: Host, other: Host) -> list[bytes]:
+        """What was still on its way to a pod, in order: frames up to one that another pod sends it now."""
+        src, dst = Side(other.ipv4, self.new_port()), Side(host.ipv4, 9)
+        self.send(other.port, self.sent_by(other, src, dst, "udp"))
+        last = host.port, bytes(self.delivered_to(host, src, dst, "udp"))
+        found = []
+        while (got := self.receive()) != last:
+            if got is None:
+                self.fail(f"the last packet to {host.name} did not come; {self._drops_text()}")
+            found.append(got[1])
+        return found
 
     def expect(self, port: int, packet: Packet | bytes, why: str = "") -> None:
         """The next packet out is exactly this one, on this port."""
@@ -359,7 +393,7 @@ class NodeTest(unittest.TestCase):
 
         came_out = self.wait_for(try_once, lambda got: got == (out_port, bytes(wanted)), seconds=20)
         self.assertEqual(came_out, (out_port, bytes(wanted)))
-        while self.receive(0.2) is not None:  # those sent before that are late
+        while self.receive(1.0) is not None:  # those sent before that are late
             pass
 
     def drop(self, in_port: int, packet: Packet | bytes, reason: DropReason, why: str = "") -> None:

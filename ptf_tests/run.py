@@ -32,6 +32,7 @@ from kulvert.lab.sandbox import run_in_sandbox
 from kulvert.resources import ResourceError
 from kulvert.targets import Target, TargetError, load_target
 from ptf_tests import switches
+from ptf_tests.memory import patient_target
 from ptf_tests.network import NetworkError, own_namespace, switch_interface, test_interface
 from ptf_tests.report import print_results, read_results, write_junit
 from ptf_tests.sockets import switch_socket
@@ -44,7 +45,7 @@ _STAGES = Path(__file__).resolve().parent / "stages"
 _BULK = Path(__file__).resolve().parent / "bulk"
 _PLATFORMS = Path(__file__).resolve().parent / "platforms"
 _PORTS = range(7)
-_TEST_SECONDS = 60
+_TEST_SECONDS = 300
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +89,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--compiler", default="auto", choices=("auto", "kulvert", "p4c"), help="default: the target's")
     parser.add_argument("--ports", default="veth", choices=("veth", "socket"), help="what the tests send through")
     parser.add_argument("--junit", type=Path, help="default: build/ptf/<target>-<compiler>.xml")
-    parser.add_argument("--seconds", type=float, default=600, help="give up after this long (default 600)")
+    parser.add_argument("--seconds", type=float, default=1500, help="give up after this long (default 1500)")
     parser.add_argument(
         "--flows",
         type=int,
@@ -121,6 +122,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="kulvert-ptf-") as scratch:
         folder = Path(scratch)
         pipeline = build(tested, folder / "pipeline", compiler)
+        patient = build(patient_target(tested), folder / "patient", compiler)
         console.print(f"pipeline: profile {profile.name}, compiled by {pipeline.compiler} in {pipeline.seconds:.1f} s")
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
@@ -137,7 +139,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             on_wires, in_memory = _split(options.tests)
             ended_well = True
             if on_wires or not options.tests:
-                ended_well = _run_ptf(options, on_wires, tested, pipeline, folder, address, thrift_port, console)
+                ended_well = _run_ptf(
+                    options, on_wires, tested, pipeline, patient, folder, address, thrift_port, console
+                )
         if target.toolchain.switch == "kulvert" and (in_memory or not options.tests):
             ended_well = _run_bulk(options, in_memory, pipeline.compiler, folder, console) and ended_well
         results = read_results(folder / "results.jsonl")
@@ -215,19 +219,25 @@ def _run_ptf(
     tests: Sequence[str],
     profile: Target,
     pipeline: BuildResult,
+    patient: BuildResult,
     folder: Path,
     address: str,
     thrift_port: int | None,
     console: Console,
 ) -> bool:
-    """Run ptf on the tests; whether it came to its end without complaint."""
+    """Run ptf on the tests; whether it came to its end without complaint.
+
+    Args:
+        pipeline, patient: with the profile's timeouts, and with such as no test sees the end of.
+    """
     parameters = {
         "address": address,
         "device_id": str(switches.DEVICE_ID),
         "target_file": str(profile.path.resolve()),
         "watch_ports": str(int(profile.capabilities.watch_ports)),
         "p4info": str(pipeline.p4info.resolve()),
-        "json": str(pipeline.bmv2_json.resolve()),
+        "json": str(patient.bmv2_json.resolve()),
+        "hurried_json": str(pipeline.bmv2_json.resolve()),
         "results": str(folder / "results.jsonl"),
     }
     command = [sys.executable, str(Path(sys.executable).parent / "ptf"), "--test-dir", str(_STAGES)]

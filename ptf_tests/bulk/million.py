@@ -10,6 +10,7 @@ from kulvert.targets import Target, load_target
 from ptf_tests.base import ROUTER
 from ptf_tests.bulk.base import BulkTest, Stream, ends_of
 from ptf_tests.cluster import REMOTE_PODS
+from ptf_tests.memory import patient_target
 from ptf_tests.packets import Side
 
 _CLIENTS = 20
@@ -25,7 +26,7 @@ class MillionConnectionsAreHeld(BulkTest):
 
     @classmethod
     def profile(cls) -> Target:
-        return load_target("native")
+        return patient_target(load_target("native"))
 
     def runTest(self) -> None:
         before = _resident()

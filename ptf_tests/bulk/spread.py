@@ -9,6 +9,7 @@ from kulvert.targets import Target, load_target
 from ptf_tests.base import POD_A, ROUTER, VIP
 from ptf_tests.bulk.base import BulkTest, Stream, ends_of
 from ptf_tests.cluster import Value, endpoint_slice, service
+from ptf_tests.memory import patient_target
 from ptf_tests.packets import FAMILIES, Family, Protocol, Side
 
 _ENDPOINTS = 100
@@ -29,7 +30,7 @@ class SpreadTest(BulkTest):
 
     @classmethod
     def profile(cls) -> Target:
-        return load_target("native")  # whose sets are so many that none of them fills
+        return patient_target(load_target("native"))  # whose sets are so many that none of them fills
 
     def serve(self, protocol: Protocol, without: int | None = None) -> None:
         """The Service with its endpoints, or all but one of them."""

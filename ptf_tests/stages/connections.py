@@ -22,7 +22,7 @@ from ptf_tests.packets import (
     echo,
 )
 
-_LONGEST_WAIT = 8.0
+_LONGEST_WAIT = 16.0
 _WAYS = 8
 
 
@@ -172,6 +172,8 @@ class UnaskedEchoReplyIsDropped(ConnectionTest):
 class IdleUdpIsForgotten(ConnectionTest):
     """UDP ends after its timeout: sooner without an answer than with one; each packet, of either side, puts it off."""
 
+    hurries = True
+
     def runTest(self) -> None:
         timeouts = self.target.timeouts
         lonely, answered = {}, {}
@@ -199,6 +201,8 @@ class IdleUdpIsForgotten(ConnectionTest):
 
 class TcpTimeoutsByState(ConnectionTest):
     """A half-open, a closing and a reset connection end after their own timeouts; an established one outlives them all."""
+
+    hurries = True
 
     def runTest(self) -> None:
         timeouts = self.target.timeouts
@@ -472,11 +476,9 @@ class FloodHarmsItsSenderAlone(ConnectionTest):
         endpoint = Side(POD_B.ipv4, 80)
         for _ in range(2 * limit):  # at most one window ends on the way
             src = Side(POD_A.ipv4, self.new_port())
-            before = self.client.read_counters("drop_counter")[DropReason.UNANSWERED_LIMIT]
+            before = self.client.read_counters("drop_counter")
             self.send(POD_A.port, self.sent_by(POD_A, src, endpoint, "tcp"))
-            if self.receive(0.2) is None:
-                after = self.client.read_counters("drop_counter")[DropReason.UNANSWERED_LIMIT]
-                self.assertEqual(after, before + 1, "dropped for another reason")
+            if self.receive_unless_dropped(DropReason.UNANSWERED_LIMIT, before) is None:
                 break
         else:
             self.fail("never too many")

@@ -38,7 +38,9 @@ class ThreeTierApplication(NodeTest):
             self.drop(POD_B.port, packet, DropReason.EGRESS_POLICY, "the store calls out")
             nobody = Side("10.96.200.200" if family == 4 else "fd00:96::c8", 80)
             self.drop(
-                POD_A.port, self.sent_by(POD_A, ingest_of(POD_A, family), nobody, "tcp"), DropReason.SERVICE_DROPPED
+                POD_A.port,
+                self.sent_by(POD_A, Side(POD_A.address(family), self.new_port()), nobody, "tcp"),
+                DropReason.SERVICE_DROPPED,
             )
 
     def _conversation(self, client: Host, back: Host, server: Host, vip: Side, endpoint: Side, family: Family) -> None:
@@ -91,8 +93,3 @@ class DropReasonsHaveNamesAndNumbers(NodeTest):
         cells = self.client.read_counters("drop_counter")
         self.assertGreater(len(cells), max(DropReason))
         self.assertEqual(sum(cells), 0)
-
-
-def ingest_of(host: Host, family: Family) -> Side:
-    """A client end of `host`."""
-    return Side(host.address(family), NodeTest.new_port())

@@ -265,6 +265,6 @@ class PolicyEntriesCount(PolicyTest):
             packets, octets = self.wait_for(
                 lambda entry=entry: self.client.read_direct_counter(entry),  # type: ignore[misc]
                 lambda value: value[0] >= 3,
-                seconds=2,
+                seconds=20,
             )
             self.assertEqual((packets, octets), (3, 3 * len(bytes(packet))), entry.table)

@@ -27,7 +27,7 @@ class RefusalTest(NodeTest):
         before = self.client.read_counter("drop_counter", reason)[0]
         self.pass_through(client.port, packet, client.port, answer)
         after = self.wait_for(
-            lambda: self.client.read_counter("drop_counter", reason)[0], lambda count: count > before, seconds=2
+            lambda: self.client.read_counter("drop_counter", reason)[0], lambda count: count > before, seconds=20
         )
         self.assertEqual(after, before + 1)
 

@@ -138,7 +138,7 @@ class FrontendCountsItsConnections(ServiceTest):
                 POD_A.port, packet, POD_B.port, self.delivered_to(POD_B, src, Side(POD_B.ipv4, 8080), "udp")
             )
         packets, octets = self.wait_for(
-            lambda: self.client.read_direct_counter(frontend), lambda value: value[0] > 0, seconds=2
+            lambda: self.client.read_direct_counter(frontend), lambda value: value[0] > 0, seconds=20
         )
         self.assertEqual((packets, octets), (1, len(bytes(packet))))
 

@@ -395,16 +395,16 @@ class AffinityExpires(ContractTest):
 
     def runTest(self) -> None:
         everybody = [POD_B, POD_C, R1, R2]
-        config = {"clientIP": {"timeoutSeconds": 3}}
+        config = {"clientIP": {"timeoutSeconds": 6}}
         self.serve(everybody, sessionAffinity="ClientIP", sessionAffinityConfig=config)
         vip = Side(VIP[4], 80)
         first = self.reach(POD_A, vip, everybody, masqueraded=False)
-        for _ in range(4):  # longer than three seconds altogether
+        for _ in range(7):  # longer than six seconds altogether
             time.sleep(1.2)
             self.assertIs(self.reach(POD_A, vip, everybody, masqueraded=False), first)
         seen = set()
         for _ in range(5):  # by chance the same one again: 1 in 4 each time
-            time.sleep(4.5)
+            time.sleep(8.5)
             seen.add(self.reach(POD_A, vip, everybody, masqueraded=False).name)
             if seen != {first.name}:
                 return
@@ -423,17 +423,15 @@ class MasqueradeNeverCollides(ContractTest):
         for number in range(3 * ports):
             src = Side(f"203.0.{113 + number // 200}.{1 + number % 200}", 4000)
             packet = self.sent_by(ROUTER, src, vip, "tcp")
-            before = self.client.read_counters("drop_counter")[DropReason.MASQUERADE_EXHAUSTED]
+            before = self.client.read_counters("drop_counter")
             self.send(ROUTER.port, packet)
-            got = self.receive(0.3)
+            got = self.receive_unless_dropped(DropReason.MASQUERADE_EXHAUSTED, before)
             if got is None:
-                after = self.client.read_counters("drop_counter")[DropReason.MASQUERADE_EXHAUSTED]
-                self.assertEqual(after, before + 1, "dropped for another reason")
                 exhausted += 1
                 if exhausted == 4:
                     break
                 continue
-            port = Ether(got[1])[TCP].sport
+            port = Ether(got)[TCP].sport
             self.assertNotIn(port, seen, "given twice")
             seen[port] = src
         self.assertEqual(exhausted, 4, "never exhausted")
