@@ -267,7 +267,8 @@ class Calls(BuiltInMethods):
 
     def _apply_table(self, expression: ast.Call, member: ast.Member, table: ast.Table) -> model.Type:
         if member.member.text != "apply":
-            self.type_error(f"a table has no method '{member.member.text}'", member.member)
+            hint = did_you_mean(member.member.text, ["apply"])
+            self.type_error(f"a table has no method '{member.member.text}'", member.member, hint)
             return model.UNKNOWN
         if expression.arguments:
             self.type_error("applying a table takes no arguments", expression)
@@ -283,7 +284,9 @@ class Calls(BuiltInMethods):
 
     def _apply_block(self, expression: ast.Call, member: ast.Member, base: model.ObjectType) -> model.Type:
         if member.member.text != "apply":
-            self.type_error(f"a {describe(base.declaration)} has no method '{member.member.text}'", member.member)
+            hint = did_you_mean(member.member.text, ["apply"])
+            message = f"a {describe(base.declaration)} has no method '{member.member.text}'"
+            self.type_error(message, member.member, hint)
             self.type_arguments_anyway(expression)
             return model.UNKNOWN
         return self.apply_block(expression, base, expression.arguments, expression.type_arguments, member)

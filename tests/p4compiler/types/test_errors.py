@@ -308,3 +308,10 @@ def test_the_parameter_that_keeps_a_block_from_fitting(given: str, note: str, pl
     assert error.notes[0].message == note
     assert error.notes[0].span is not None
     assert (error.notes[0].span.position.line, error.notes[0].span.position.column) == (2, place)
+
+
+@pytest.mark.parametrize("call", ["t.§aply()", "d.§appl()"])
+def test_what_is_meant_by_a_method_that_there_is_not(call: str) -> None:
+    text = f"action NoAction() {{ }} control D() {{ apply {{ }} }} control c() {{ D() d; table t {{ actions = {{ }} }} apply {{ {call}; }} }}"
+    error = expect_errors(text, "type-error").errors[0]
+    assert [note.message for note in error.notes] == ["did you mean 'apply'?"]
