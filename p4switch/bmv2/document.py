@@ -290,6 +290,7 @@ class ExternInstanceDoc(msgspec.Struct, frozen=True):
     name: str
     id: int
     type: str
+    source_info: SourceInfoDoc | None = None
 
 
 class MetaDoc(msgspec.Struct, frozen=True):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from p4switch.dataplane import DataplaneError, Status
 
+NO_MODULES = "v1model has no such thing, and BMv2's modules in C++ (--load-modules) cannot be loaded"
+"""What else there is to say of an extern that somebody wrote for BMv2."""
+
 
 class JsonError(DataplaneError):
     """The BMv2 JSON is malformed, refers to something it does not define, or asks for something unsupported.

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from p4switch.bmv2 import document as doc
 from p4switch.bmv2 import model
-from p4switch.bmv2.errors import JsonError
+from p4switch.bmv2.errors import NO_MODULES, JsonError
 from p4switch.bmv2.operands import Operands, field_of, hex_value, source_of
 from p4switch.bmv2.tables import load_pipeline, load_profiles
 
@@ -44,7 +44,10 @@ def load(data: bytes) -> model.Program:
         raise JsonError("BMv2 JSON", f"format version {written} is not supported, version 2 is")
     if document.extern_instances:
         instance = document.extern_instances[0]
-        raise JsonError(f"extern {instance.name!r}", f"extern type {instance.type!r} is not supported")
+        where = f"extern {instance.name!r}"
+        if instance.source_info is not None:
+            where += f" ({instance.source_info.filename}:{instance.source_info.line}:{instance.source_info.column})"
+        raise JsonError(where, f"extern type {instance.type!r} is not supported: {NO_MODULES}")
 
     types = _header_types(document)
     headers, stacks, unions = _headers(document, types)

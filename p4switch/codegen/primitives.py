@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p4switch.bmv2 import model
+from p4switch.bmv2.errors import NO_MODULES
 from p4switch.codegen.calculations import Calculations
 from p4switch.codegen.errors import UnsupportedError
 from p4switch.codegen.expr import Expressions, is_boolean
@@ -77,7 +78,10 @@ def _jump_target(primitive: model.Primitive) -> int:
 
 def write_primitive(place: Place, out: Writer, primitive: model.Primitive) -> None:
     if primitive.op not in _GENERATORS:
-        raise UnsupportedError(f"{place.where}", f"primitive {primitive.op!r} is not supported")
+        where, source = place.where, primitive.source
+        if source is not None:
+            where += f" ({source.filename}:{source.line})"
+        raise UnsupportedError(where, f"primitive {primitive.op!r} is not supported: {NO_MODULES}")
     count, generator = _GENERATORS[primitive.op]
     if len(primitive.args) != count:
         raise UnsupportedError(

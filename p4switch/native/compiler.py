@@ -36,6 +36,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _SCRATCH = "build-"
 _STALE_SECONDS = 24 * 3600
+_MADE = ("pipeline-", "runtime-", "program-")
+_UNUSED_SECONDS = 30 * 24 * 3600
+_CACHE_BYTES = 512 << 20
+_BUSY_SECONDS = 3600
 _FULL = "No space left on device"
 
 
@@ -124,11 +128,12 @@ def build(wanted: Build) -> Path:
     """
     tools = toolchain()
     path = cache_directory() / f"{wanted.name}-{_key(wanted, tools)}.so"
-    if path.exists():
+    if used(path):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
+        _prune(path.parent)
         with _alone(path.with_suffix(".lock")):
             if not path.exists():
                 with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=path.parent) as scratch:
@@ -158,6 +163,40 @@ def _sweep(directory: Path) -> None:
         with suppress(OSError):
             if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def used(path: Path) -> bool:
+    """Whether something is in the cache; it is kept for longer then."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # somebody else's, who keeps it
+        return path.exists()
+    return True
+
+
+def _prune(directory: Path) -> None:
+    """Remove what has not been used for a long time, and the least recently used where the cache is too large.
+
+    What was used in the last hour stays: its user may not have opened it yet. Processes that have opened it keep what they have.
+    """
+    found = []
+    for path in directory.iterdir():
+        with_object = path.suffix == ".c" and path.with_suffix(".so").exists()
+        if path.name.startswith(_MADE) and path.suffix != ".lock" and not with_object:
+            with suppress(OSError):
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+    now, size = time.time(), sum(item[1] for item in found)
+    for when, length, path in sorted(found):
+        unused_s = now - when
+        if unused_s > _UNUSED_SECONDS or (size > _CACHE_BYTES and unused_s > _BUSY_SECONDS):
+            with suppress(OSError):
+                path.unlink()
+                size -= length
+                if path.suffix == ".so":
+                    path.with_suffix(".c").unlink(missing_ok=True)
 
 
 @contextmanager

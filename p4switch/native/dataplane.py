@@ -113,6 +113,8 @@ class NativeDataplane(Outside):
         ready = self._make_ready(bmv2_json)
         with self._lock:
             self._check_open()
+            if not ready.path.exists():  # somebody has emptied the cache since it was compiled
+                ready = make_ready(bmv2_json, traced=self._traced)
             shared = lib.open_object(ready.path)
             descriptor = c.addressof(c.c_char.in_dll(shared, "kv_program"))
             problem = self._lib.kv_pipeline_check(descriptor)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from p4switch.dataplane import DataplaneError, Status
-from p4switch.native.compiler import RUNTIME, Build, build, cache_directory, in_background, toolchain
+from p4switch.native.compiler import RUNTIME, Build, build, cache_directory, in_background, toolchain, used
 from p4switch.native.library import RUNTIME_BUILD
 from p4switch.native.objects import Description, Objects
 
@@ -136,7 +136,7 @@ def _seen(note: Path, bmv2_json: bytes) -> Ready | None:
     except (OSError, msgspec.MsgspecError):
         return None
     path = note.parent / kept.library
-    return Ready(path, Objects(bmv2_json, kept.description)) if path.exists() else None
+    return Ready(path, Objects(bmv2_json, kept.description)) if used(path) and used(note) else None
 
 
 def _note_path(bmv2_json: bytes, traced: bool) -> Path:

@@ -126,6 +126,14 @@ CASES: dict[str, tuple[Callable[[Json], Any], str]] = {
         lambda made: made.update(extern_instances=[{"name": "e", "id": 0, "type": "magic"}]),
         "extern 'e'.*'magic'",
     ),
+    "extern with a place": (
+        lambda made: made.update(
+            extern_instances=[
+                {"name": "e", "id": 0, "type": "magic", "source_info": {"filename": "x.p4", "line": 7, "column": 3}}
+            ]
+        ),
+        r"extern 'e' \(x.p4:7:3\).*'magic'.*--load-modules",
+    ),
     "required field missing": (
         lambda made: made["header_types"][1]["fields"].remove(["egress_spec", 9, False]),
         "egress_spec",

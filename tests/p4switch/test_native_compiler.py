@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from p4switch.dataplane import DataplaneError
-from p4switch.native.compiler import FLAGS, RUNTIME, Build, build, find_compiler
-from p4switch.native.programs import translate
+from p4switch.native import NativeDataplane
+from p4switch.native.compiler import FLAGS, RUNTIME, Build, build, cache_directory, find_compiler
+from p4switch.native.programs import begin, translate
 from tests.p4switch.compiled import compiled
 
 TEXT = "int answer(void) { return 42; }\n"
@@ -28,9 +31,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_same_source_is_compiled_once(cache: Path) -> None:
     first = build(Build("unit", text=TEXT))
     assert first.parent == cache
-    made = first.stat().st_mtime_ns
+    made = first.stat().st_ino
     assert build(Build("unit", text=TEXT)) == first
-    assert first.stat().st_mtime_ns == made
+    assert first.stat().st_ino == made
     assert build(Build("unit", text=TEXT + "\n")) != first
     assert first.with_suffix(".c").read_text() == TEXT, "the source stays beside the object"
 
@@ -106,15 +109,18 @@ def test_no_compiler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
         find_compiler()
 
 
+@pytest.mark.parametrize("other", ["", "clang"])
 @pytest.mark.parametrize("source", ["generated", *sorted(path.name for path in RUNTIME.glob("*.c"))])
-def test_the_compiler_has_nothing_to_warn_of(source: str, tmp_path: Path) -> None:
+def test_the_compiler_has_nothing_to_warn_of(source: str, other: str, tmp_path: Path) -> None:
+    if other and (shutil.which(other) is None or find_compiler() == [shutil.which(other)]):
+        pytest.skip(f"no {other} beside the compiler that is tried anyway")
     path = RUNTIME / source
     if source == "generated":
         path = tmp_path / "generated.c"
         path.write_text(translate(compiled("packets"))[1])
     accepted = ("-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-const-variable", "-Wno-unused-label")
     command = [
-        *find_compiler(),
+        *([other] if other else find_compiler()),
         *FLAGS,
         "-Wall",
         "-Werror",
@@ -127,6 +133,45 @@ def test_the_compiler_has_nothing_to_warn_of(source: str, tmp_path: Path) -> Non
     ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_cache_forgets_what_nobody_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache_directory()
+    folder.mkdir()
+    day = 24 * 3600
+    ages = {"pipeline-a.so": 40, "pipeline-a.c": 40, "program-a": 40, "program-b": 2, "pipeline-b.so": 2, "other": 90}
+    for name, days in ages.items():
+        (folder / name).write_bytes(b"x" * 100)
+        os.utime(folder / name, (time.time() - days * day,) * 2)
+    made = build(Build("pipeline", text="int one(void) { return 1; }"))
+    assert {path.name for path in folder.iterdir()} == {
+        "program-b",
+        "pipeline-b.so",
+        "other",
+        made.name,
+        made.with_suffix(".c").name,
+    }
+    # Too large: the least recently used goes, what was used just now stays.
+    monkeypatch.setattr("p4switch.native.compiler._CACHE_BYTES", 10)
+    os.utime(made, (time.time() - 3 * day,) * 2)
+    assert build(Build("pipeline", text="int one(void) { return 1; }")) == made
+    second = build(Build("pipeline", text="int two(void) { return 2; }"))
+    assert {path.name for path in folder.iterdir() if path.suffix == ".so"} == {made.name, second.name}
+    assert not (folder / "program-b").exists()
+    assert (folder / "other").exists()
+
+
+def test_a_program_whose_object_is_gone_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = compiled("tools")
+    begun = begin(config)
+    begun.result.result().path.unlink()
+    plane = NativeDataplane(begun=begun)
+    try:
+        plane.load(config)
+    finally:
+        plane.close()
 
 
 def sanitizer_libraries() -> str | None:
