@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from ptf_tests.memory import patient_target
 from ptf_tests.network import NetworkError, own_namespace, switch_interface, test_interface
 from ptf_tests.report import print_results, read_results, write_junit
 from ptf_tests.sockets import switch_socket
+from tests.ports import free_port
 
 EXIT_FAILED = 1
 EXIT_NOT_TESTED = 3
@@ -131,8 +131,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 interfaces, address = {port: switch_interface(port) for port in _PORTS}, switches.ADDRESS
                 thrift_port = None
             else:
-                interfaces, address = {port: switch_socket(folder, port) for port in _PORTS}, _free_address()
-                thrift_port = int(_free_address().rpartition(":")[2])
+                interfaces, address = {port: switch_socket(folder, port) for port in _PORTS}, f"127.0.0.1:{free_port()}"
+                thrift_port = free_port()
             log = folder / "switch.log"
             switch = switches.running(target.toolchain.switch, interfaces, profile.ports.cpu, log, address, thrift_port)
             stack.enter_context(switch)
@@ -206,12 +206,6 @@ def _run_bulk(options: argparse.Namespace, tests: Sequence[str], compiler: str, 
     if not ended_well:
         console.print(told[-4000:], markup=False)
     return ended_well
-
-
-def _free_address() -> str:
-    """An address that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def _run_ptf(

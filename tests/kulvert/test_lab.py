@@ -41,12 +41,12 @@ def _alive(pids: set[int]) -> set[int]:
 
 
 def test_the_demonstration_holds_and_leaves_nothing(tmp_path: Path) -> None:
-    interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
     result = run_kulvert(["lab", "demo", "--log-dir", str(tmp_path)], timeout=_UP_SECONDS)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "expectations held" in result.stdout
     assert (tmp_path / "controller.log").read_text()
-    assert {path.name for path in Path("/sys/class/net").iterdir()} == interfaces
+    # Of the lab's own names: others' interfaces come and go.
+    assert not [path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("kvp")]
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -37,7 +37,7 @@ from tests.p4switch.programs import (
     route_entry,
 )
 from tests.p4switch.test_action_profile import balance_entry
-from tests.p4switch.test_native_compiler import sanitizer_libraries
+from tests.p4switch.test_native_compiler import fixed_addresses, sanitizer_libraries
 
 MESSAGES = int(os.environ.get("KULVERT_FUZZ", "6000"))
 CONFIGS = max(60, MESSAGES // 100)
@@ -180,7 +180,12 @@ def test_mutated_messages_under_the_sanitizers() -> None:
         "PYTHONMALLOC": "malloc",
     }
     result = subprocess.run(
-        [sys.executable, "-c", _SANITIZED], env=environment, capture_output=True, text=True, timeout=580, check=False
+        [*fixed_addresses(), sys.executable, "-c", _SANITIZED],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     assert result.stdout.endswith("done\n")

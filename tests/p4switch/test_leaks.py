@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.p4switch.test_native_compiler import sanitizer_libraries
+from tests.p4switch.test_native_compiler import fixed_addresses, sanitizer_libraries
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +82,7 @@ def test_the_runtime_leaks_nothing() -> None:
     # Loopback of a namespace of its own, as a port.
     namespace = ["unshare", "-n"] if os.geteuid() == 0 and shutil.which("unshare") else []
     result = subprocess.run(
-        [*namespace, sys.executable, "-c", SCRIPT],
+        [*namespace, *fixed_addresses(), sys.executable, "-c", SCRIPT],
         cwd=ROOT,
         env=environment,
         capture_output=True,

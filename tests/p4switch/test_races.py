@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from p4switch.dataplane import DataplaneError
 from p4switch.native.compiler import find_compiler
+from tests.p4switch.test_native_compiler import fixed_addresses
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,9 +128,10 @@ def thread_sanitizer() -> str | None:
 
 def test_writes_do_not_race_with_packets() -> None:
     library = thread_sanitizer()
-    setarch = shutil.which("setarch")
-    if library is None or setarch is None:
-        pytest.skip("no thread sanitizer: it takes the C compiler's libtsan, and setarch")
+    if library is None or not fixed_addresses():
+        pytest.skip(
+            "no thread sanitizer: it takes the C compiler's libtsan, and a setarch that may keep addresses as they are"
+        )
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -138,10 +139,7 @@ def test_writes_do_not_race_with_packets() -> None:
         "LD_PRELOAD": library,
         "TSAN_OPTIONS": "report_thread_leaks=0 exitcode=66",
     }
-    # The sanitizer wants its shadow where addresses drawn at random may be.
-    if subprocess.run([setarch, "-R", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("addresses cannot be kept from being drawn at random here")
-    command = [setarch, "-R", sys.executable, "-c", SCRIPT]
+    command = [*fixed_addresses(), sys.executable, "-c", SCRIPT]
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580, check=False
     )
