@@ -331,7 +331,7 @@ def test_a_server_that_was_long_away_is_listed_as_soon_as_it_is_back(
         async with api_server() as server:
             server.put(service_value("a"))
             async with following(server, tmp_path) as (store, _):
-                await asyncio.wait_for(store.wait_synced(), 5)
+                await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
                 monkeypatch.setattr(asyncio, "sleep", noted)
                 server.failures = 1 << 30
                 server.cut()
@@ -654,7 +654,7 @@ def test_a_token_is_taken_from_a_file_with_line_ends_and_one_that_is_none_is_rea
             await asyncio.sleep(0.2)
             assert not store.synced and not task.done()
             (tmp_path / "token").write_text("first\n")
-            await asyncio.wait_for(store.wait_synced(), 5)
+            await asyncio.wait_for(store.wait_synced(), PATIENCE_S)
             stop.set()
             await task
 

@@ -62,7 +62,7 @@ def test_an_unknown_target_is_told_with_those_there_are() -> None:
 def test_closed_standard_streams_are_no_failure_of_ours(arguments: list[str], closed: str) -> None:
     command = [sys.executable, "-m", "kulvert", *arguments]
     result = subprocess.run(
-        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == (1 if arguments[0] == "status" else 0), result.stderr
     assert "internal failure" not in result.stderr

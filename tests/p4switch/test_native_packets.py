@@ -182,7 +182,7 @@ def test_packets_to_and_from_the_controller(dataplane: NativeDataplane) -> None:
     dataplane.on_packet_in(arrived.put)
     dataplane.set_multicast_group(6, [(CPU, 0)])
     dataplane.packet_out(order(2, 6))
-    assert arrived.get(timeout=10)[:14] == order(2, 6)[:14]
+    assert arrived.get(timeout=100)[:14] == order(2, 6)[:14]
 
 
 def test_the_protocol_of_the_seam_is_kept(dataplane: NativeDataplane) -> None:

@@ -105,7 +105,7 @@ def api_version(address: str, authority: Identity, client: Identity | None = Non
         client.certificate.read_bytes() if client else None,
     )
     with grpc.secure_channel(address, credentials) as channel:
-        answer = p4r_grpc.P4RuntimeStub(channel).Capabilities(p4r.CapabilitiesRequest(), timeout=10)
+        answer = p4r_grpc.P4RuntimeStub(channel).Capabilities(p4r.CapabilitiesRequest(), timeout=100)
     return answer.p4runtime_api_version
 
 
@@ -115,7 +115,7 @@ def test_clients_know_the_server(switches: TlsSwitch, identities: dict[str, Iden
     with pytest.raises(grpc.RpcError):
         api_version(switches.address, identities["stranger"])
     with grpc.insecure_channel(switches.address) as channel, pytest.raises(grpc.RpcError):
-        p4r_grpc.P4RuntimeStub(channel).Capabilities(p4r.CapabilitiesRequest(), timeout=10)
+        p4r_grpc.P4RuntimeStub(channel).Capabilities(p4r.CapabilitiesRequest(), timeout=100)
 
 
 @pytest.mark.parametrize("switches", ["mutual"], indirect=True)
