@@ -104,7 +104,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         ),
         "overlimit",
     ),
-    "directives": ("#foo\n" * 1_000_000, "preprocessor"),
+    "directives": ("#foo\n" * 1_100_000, "overlimit"),
     "zeros": (b"\0" * 1_000_000, "io"),
     "not UTF-8": (v1model().encode() + b"\xff\xfe \xc3\x28", "syntax-error"),
     "UTF-16": (v1model().encode("utf-16"), "io"),
