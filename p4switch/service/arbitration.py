@@ -19,6 +19,9 @@ from p4switch.service.roles import RoleConfig, parse_role_config
 MAX_CLIENTS_PER_ROLE = 128
 """Open streams for one role; one more is RESOURCE_EXHAUSTED. Each takes two threads of the server."""
 
+MAX_ROLES = 1024
+"""Roles with clients, or whose highest election id has to be remembered."""
+
 ElectionId = int
 """An election id as one number: high << 64 | low."""
 
@@ -116,6 +119,8 @@ class Arbiter:
             if role is None or client not in role.clients:
                 return
             role.clients.remove(client)
+            if not role.clients and role.highest is None and role.name:
+                del self._roles[role.name]  # nobody has been elected: there is nothing to remember
             if role.primary is client:
                 role.primary = None
                 self._notify_backups(role)
@@ -144,6 +149,8 @@ class Arbiter:
         if new_id is not None and any(c is not client and c.election_id == new_id for c in role.clients):
             raise invalid(f"election id {new_id} is used by another client of role {name!r}")
         if client.role is None:
+            if name not in self._roles and len(self._roles) >= MAX_ROLES:
+                raise P4Error(Code.RESOURCE_EXHAUSTED, f"role {name!r}: there are {MAX_ROLES} roles already")
             if len(role.clients) >= MAX_CLIENTS_PER_ROLE:
                 raise P4Error(Code.RESOURCE_EXHAUSTED, f"role {name!r} has {MAX_CLIENTS_PER_ROLE} open streams already")
             self._roles[name] = role
