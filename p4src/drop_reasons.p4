@@ -38,7 +38,7 @@ enum bit<8> drop_reason_t {
     TOO_BIG                = 31,    // longer than the MTU of the port that it would leave on
     FRAGMENT_WITHOUT_FIRST = 32,    // a fragment whose datagram's first one has not gone through here, or too long ago
     FRAGMENT_OVERLAP       = 33,    // a fragment that begins within what has gone through already
-    UNKNOWN_TUNNEL         = 34,    // for this node's end of a tunnel, but not from a node that is known, with its VNI
+    UNKNOWN_TUNNEL         = 34,    // for an end of a tunnel: this node's, but not from a node that is known, with its VNI; or by masquerade
     CONGESTED              = 35     // marked in a tunnel as having met congestion, and inside not to be marked
 }
 

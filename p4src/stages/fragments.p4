@@ -17,6 +17,10 @@ register<bit<128>>(FRAGMENT_RECORD_WORDS) fragment_records;
 
 const bit<8>  FRAGMENT_WAYS_SHIFT   = 2;
 const bit<8>  FRAGMENT_RECORD_SHIFT = 2;
+const bit<16> TCP_HEADER_LEN  = 20;
+const bit<16> SCTP_HEADER_LEN = 16;     // with the first chunk's
+const bit<16> UDP_HEADER_LEN  = 8;      // and that of an echo
+
 const bit<32> FRAGMENT_SHARED_PORT  = 511;      // what is no pod's
 
 // Of a first fragment, where it will be kept; of a later one, the ports and thereby the connection.
@@ -24,6 +28,7 @@ control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metad
     bit<28> now = 0;
     bit<32> owner = 0;
     bit<16> length = 0;
+    bit<16> least = 1;
     bit<17> end_in_bytes = 0;
     bit<64> hashed = 0;
     bit<32> first_slot = 0;
@@ -41,14 +46,14 @@ control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metad
         meta.fragment.identification = (bit<32>)hdr.ipv4.identification;
         meta.fragment.offset = hdr.ipv4.fragment_offset;
         meta.fragment.has_more = hdr.ipv4.flags[0:0];
-        length = hdr.ipv4.total_len - ((bit<16>)hdr.ipv4.ihl << 2);
+        length = hdr.ipv4.total_len |-| ((bit<16>)hdr.ipv4.ihl << 2);
     }
 
     action read_ipv6() {
         meta.fragment.identification = hdr.ipv6_fragment.identification;
         meta.fragment.offset = hdr.ipv6_fragment.offset;
         meta.fragment.has_more = hdr.ipv6_fragment.has_more;
-        length = hdr.ipv6.payload_len - 8;
+        length = hdr.ipv6.payload_len |-| 8;
     }
 
     action find_end() {
@@ -128,8 +133,17 @@ control find_fragment(in headers_t hdr, inout metadata_t meta, in standard_metad
             owner = FRAGMENT_SHARED_PORT;
         }
 
+        // What stands behind the end of the IP packet in its frame is no transport header: the next fragment could bring another one.
+        if (hdr.tcp.isValid()) {
+            least = TCP_HEADER_LEN;
+        } else if (hdr.sctp.isValid()) {
+            least = SCTP_HEADER_LEN;
+        } else if (hdr.udp.isValid() || hdr.icmp_echo.isValid()) {
+            least = UDP_HEADER_LEN;
+        }
+
         // RFC 8200, section 4.5: eights of bytes but in the last one, and no datagram beyond 65,535 bytes.
-        if (end_in_bytes[16:16] == 1 || length == 0 || (meta.fragment.has_more == 1 && length[2:0] != 0)) {
+        if (end_in_bytes[16:16] == 1 || length < least || (meta.fragment.has_more == 1 && length[2:0] != 0)) {
             meta.drop_reason = drop_reason_t.MALFORMED;
         } else {
             find_set();

@@ -84,6 +84,10 @@ control masquerade(in headers_t hdr, inout metadata_t meta) {
         is_ipv6 = (bit<1>)hdr.ipv6.isValid();
         if (masquerade_table.apply().miss) {
             meta.drop_reason = drop_reason_t.NO_MASQUERADE_ADDRESS;
+        } else if (address != meta.translated.dst_addr && meta.flow.protocol == PROTOCOL_UDP
+                   && (meta.translated.l4_dport == VXLAN_PORT || meta.translated.l4_dport == GENEVE_PORT)) {
+            // Other nodes let a tunnel's frame in for this node's address, which is therefore lent to nobody there.
+            meta.drop_reason = drop_reason_t.UNKNOWN_TUNNEL;
         } else if (address != meta.translated.dst_addr) {   // the node's own endpoint sees who comes, and answers through here
             prepare_answer();
             draw_port();

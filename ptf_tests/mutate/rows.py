@@ -49,7 +49,7 @@ ROWS: dict[str, str] = {
     "ClusterNetworkPolicy": "Admin, NetworkPolicy, Baseline; lower priority first; Accept, Deny, Pass",
     "into a tunnel": "a packet for another node's pod leaves in a VXLAN or Geneve frame for that node, each flow by a port of its own",
     "out of a tunnel": "what is inside begins anew, as from an uplink; only IP, and only for this node's MAC",
-    "strangers at a tunnel": "unknown addresses, VNIs and formats, broken headers, fragments and pods get in by no tunnel",
+    "strangers at a tunnel": "unknown addresses, VNIs and formats, broken headers, fragments and pods get in by no tunnel, nor into another node's by masquerade",
     "answers into a tunnel": "what the pipeline answers to a frame goes back through the tunnel that it came by",
     "congestion marks": "in and out of tunnels as RFC 6040 has it; the class is copied to the outside",
     "several next hops": "flows spread over them, and each keeps to its own",

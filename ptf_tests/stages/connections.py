@@ -249,6 +249,24 @@ class ClosedConnectionOpensAnew(ConnectionTest):
                 self.is_forgotten(src, vip, "tcp", "S", "without")
 
 
+class ForgedSegmentsMoveNoConnection(ConnectionTest):
+    """A SYN within a connection opens nothing and leads nowhere else, and a reset takes nothing from who goes on talking."""
+
+    def runTest(self) -> None:
+        for family in FAMILIES:
+            vip, src = self.serve(family, "tcp"), Side(POD_A.address(family), self.new_port())
+            self.request(src, vip, "tcp", "S")
+            self.answer(src, vip, "tcp", "SA")
+            self.request(src, vip, "tcp", "A")
+            self.withdraw(vip, "tcp")
+            self.request(src, vip, "tcp", "S", "a SYN of the client's")
+            self.answer(src, vip, "tcp", "S", "a SYN of the endpoint's")
+            for flags in ("RA", "R"):
+                self.answer(src, vip, "tcp", flags, "a reset")
+                self.request(src, vip, "tcp", "A", "which the client did not believe")
+                self.answer(src, vip, "tcp", "PA", "nor the endpoint")
+
+
 class RepeatedSynIsDecidedAnew(ConnectionTest):
     """A SYN that nobody answered goes to another endpoint once its first one has left."""
 

@@ -12,7 +12,7 @@ from scapy.packet import Packet, Raw
 
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOL_NUMBER, Host, Protocol, Side, ip_layer
+from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOL_NUMBER, Family, Host, Protocol, Side, ip_layer
 from ptf_tests.stages.icmp_errors import icmp_error
 from ptf_tests.stages.report_error import ReportTest, too_big
 
@@ -291,6 +291,19 @@ class BrokenFragmentsAreDropped(FragmentTest):
                 )
                 packet = Ether(src=POD_A.mac, dst=GATEWAY_MAC) / header / Raw(payload)
                 self.drop(POD_A.port, packet, DropReason.MALFORMED, f"IPv{family}: {why}")
+            self._lie(family)
+
+    def _lie(self, family: Family) -> None:
+        """First fragments that end before the frame does, so that what looks like their transport header is none."""
+        for protocol, length in (("tcp", 8), ("tcp", 16), ("sctp", 8), ("udp", 0), ("tcp", -8)):
+            src, dst = Side(POD_A.address(family), self.new_port()), Side(POD_B.address(family), 80)
+            whole = self.sent_by(POD_A, src, dst, protocol, flags="A", payload=bytes(64))  # type: ignore[arg-type]
+            packet = pieces(whole, 9, (0, 32))[0]
+            if family == 4:
+                packet[IP].len = 20 + length
+            else:
+                packet[IPv6].plen = max(0, 8 + length)
+            self.drop(POD_A.port, packet, DropReason.MALFORMED, f"IPv{family}: {length} bytes of {protocol}")
 
 
 class NeighborDiscoveryInFragmentsIsDropped(NodeTest):

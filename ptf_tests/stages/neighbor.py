@@ -46,6 +46,20 @@ class ArpRequestIsAnswered(NodeTest):
         self.expect_quiet()
 
 
+class ArpInAnothersNameReachesNobodyElse(NodeTest):
+    """A question in another pod's name is answered where it was asked, and the other one hears nothing."""
+
+    def runTest(self) -> None:
+        question = Ether(src=POD_A.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(
+            op=1, hwsrc=POD_B.mac, psrc=POD_B.ipv4, pdst=GATEWAY[4]
+        )
+        answer = Ether(src=GATEWAY_MAC, dst=POD_B.mac) / ARP(
+            op=2, hwsrc=GATEWAY_MAC, psrc=GATEWAY[4], hwdst=POD_B.mac, pdst=POD_B.ipv4
+        )
+        self.pass_through(POD_A.port, question, POD_A.port, answer)
+        self.expect_quiet()
+
+
 class ArpForOthersIsDropped(NodeTest):
     """Questions for anybody else, replies and announcements are never forwarded."""
 

@@ -305,6 +305,28 @@ class StrangersDoNotComeThroughTunnels(TunnelTest):
         self.drop(ROUTER.port, self.frame_from_afar(outer, kind, twice), DropReason.TTL_EXCEEDED, "TTL inside")
 
 
+class NobodyBorrowsTheNodesNameInATunnel(TunnelTest):
+    """A Service whose endpoint is another node's end of a tunnel gets no frame in there: its clients do not become the node."""
+
+    def runTest(self) -> None:
+        self.dig(4, "vxlan")
+        for family in FAMILIES:
+            params = {"addr": address_number(NODE.address(family))}
+            match = {"is_ipv6": int(family == 6)}
+            self.client.insert(Entry("masquerade_table", match, "set_masquerade_address", params))
+            for number, port in enumerate((4789, 6081)):
+                vip, end = Side(VIP[family], 80 + number), Side(PEER.address(family), port)
+                for protocol, masquerade in (("udp", 7), ("sctp", 7)):
+                    set_id = 100 * family + 10 * number + (protocol == "udp")
+                    self.add_service(vip.address, vip.port, protocol, [end], set_id, masquerade=masquerade)  # type: ignore[arg-type]
+                src = Side(POD_A.address(family), self.new_port())
+                packet = self.sent_by(POD_A, src, vip, "udp", payload=b"\x08" + bytes(60))
+                self.drop(POD_A.port, packet, DropReason.UNKNOWN_TUNNEL, f"port {port} over IPv{family}")
+                self.send(POD_A.port, self.sent_by(POD_A, src, vip, "sctp"))
+                got = self.receive()
+                self.assertTrue(got is not None and got[0] == ROUTER.port, "the same port of SCTP")
+
+
 class TunnelInATunnelStaysShut(TunnelTest):
     """A tunnel's packet that comes by a tunnel is one to the node as any other, so that nobody can make the pipeline go round and round."""
 
