@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
+    ICMPv6ParamProblem,
+    ICMPv6TimeExceeded,
+    IPv6,
+)
 from scapy.layers.l2 import Ether
 from scapy.layers.sctp import (
     SCTP,
@@ -124,3 +132,25 @@ def echo(
     else:
         message = ICMP(type=0 if reply else 8, id=identifier, seq=7) / Raw(b"0123456789abcdef")
     return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl) / message
+
+
+ERROR_KINDS = ("unreachable", "too big", "time exceeded", "parameter problem")
+
+
+def icmp_error(kind: str, src: str, dst: str, quoted: bytes, src_mac: str, dst_mac: str, *, ttl: int = 64) -> Packet:
+    """An ICMP or ICMPv6 error with what it quotes."""
+    if ":" in src:
+        message: Packet = {
+            "unreachable": ICMPv6DestUnreach(code=4),
+            "too big": ICMPv6PacketTooBig(mtu=1400),
+            "time exceeded": ICMPv6TimeExceeded(code=0),
+            "parameter problem": ICMPv6ParamProblem(code=1, ptr=6),
+        }[kind]
+    else:
+        message = {
+            "unreachable": ICMP(type=3, code=3),
+            "too big": ICMP(type=3, code=4, nexthopmtu=1400),
+            "time exceeded": ICMP(type=11, code=0),
+            "parameter problem": ICMP(type=12, code=0, ptr=20),
+        }[kind]
+    return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl) / message / Raw(quoted)

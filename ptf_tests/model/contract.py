@@ -91,6 +91,22 @@ Outcome = Delivery | Answer | Drop
 FlowKey = tuple[Side, Side, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """An ICMP error as its sender puts it on a port's wire.
+
+    Attributes:
+        src: who complains: the receiver of the packet that it is about, or a router on the way to him.
+        received: that packet, as it came to him.
+    """
+
+    port: int
+    src_mac: str
+    kind: str
+    src: str
+    received: FlowKey
+
+
 @dataclass(slots=True)
 class Connection:
     """A connection that was let in.
@@ -215,6 +231,29 @@ class Contract:
         if not is_attached:
             return Drop.because("UNKNOWN_PORT")
         return Answer("") if question.target in wiring.neighbors else Drop.because("NEIGHBOR_UNKNOWN")
+
+    def complained(self, complaint: Complaint) -> tuple[Outcome, FlowKey]:
+        """What becomes of an ICMP error, whatever policy says; and the packet that it is about, as its sender had sent it."""
+        src, dst, protocol = complaint.received
+        refusals = self._admission(
+            Packet(
+                complaint.port,
+                Side(complaint.src, 0),
+                Side(src.address, 0),
+                ICMP,
+                "",
+                complaint.src_mac,
+                self.wiring.gateway_mac,
+            )
+        )
+        if refusals:
+            return Drop(frozenset(refusals)), complaint.received
+        connection = self._connections.get((dst, src, protocol))
+        if connection is None:
+            return Drop.because("UNRELATED_ERROR"), complaint.received
+        sent = connection.original if (dst, src, protocol) == connection.reply else connection.reply
+        seen = sent[1].address if complaint.src == dst.address else complaint.src
+        return self._send(Side(seen, 0), sent[0]), sent
 
     def _admission(self, packet: Packet) -> set[str]:
         """Why a packet may not come in at all."""

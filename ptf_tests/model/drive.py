@@ -26,10 +26,23 @@ from scapy.packet import Packet as Frame
 from p4switch.native.trace import PacketTrace
 from ptf_tests.cluster import Cluster
 from ptf_tests.memory import MemoryNode, memory_node
-from ptf_tests.model.contract import ICMP, Answer, Contract, Drop, Outcome, Packet, Question
+from ptf_tests.model.contract import (
+    ECHO_REPLY,
+    ECHO_REQUEST,
+    ICMP,
+    Answer,
+    Complaint,
+    Contract,
+    Delivery,
+    Drop,
+    FlowKey,
+    Outcome,
+    Packet,
+    Question,
+)
 from ptf_tests.model.objects import World
-from ptf_tests.model.scenarios import Apply, Ask, Open, Remove, Reply, Scenario, Send, Step
-from ptf_tests.packets import GATEWAY_MAC, Side, echo, segment
+from ptf_tests.model.scenarios import Apply, Ask, Complain, Open, Remove, Reply, Scenario, Send, Step
+from ptf_tests.packets import GATEWAY_MAC, Side, echo, icmp_error, segment
 
 _TRACE_SECONDS = 5.0
 _LAYERS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
@@ -44,7 +57,7 @@ class Disagreement(AssertionError):
         reason: the drop that was counted, "" if there was none.
     """
 
-    def __init__(self, message: str, step: int, packet: Packet | Question, reason: str) -> None:
+    def __init__(self, message: str, step: int, packet: Packet | Question | Complaint, reason: str) -> None:
         super().__init__(message)
         self.step = step
         self.packet = packet
@@ -87,6 +100,8 @@ class Drive:
         elif isinstance(step, Remove):
             cluster.remove(*step.values)
             self.contract.remove(step.values)
+        elif isinstance(step, Complain):
+            self._complain(step, number)
         elif isinstance(step, Ask):
             self._ask(step.question, number)
         else:
@@ -127,6 +142,38 @@ class Drive:
                 self.contract.saw(packet, outcome, seen)
                 return
         raise Disagreement(_story(packet, allowed, left, reason), step, packet, reason)
+
+    def _complain(self, step: Complain, number: int) -> None:
+        """Send an ICMP error, and judge byte by byte what comes of it."""
+        first = self._sent.get(step.flow)
+        connection = self.contract.connection_of(first) if first is not None else None
+        if connection is None:
+            return
+        receiver, sender, protocol = connection.reply if step.is_reply else connection.original
+        host = self._scenario.host_of(receiver.address)
+        if step.is_crafted and protocol != ICMP:
+            sender = Side(sender.address, sender.port ^ 1)
+        is_routers = step.is_routers and host is self.contract.wiring.router
+        src = host.address(6 if ":" in receiver.address else 4) if is_routers else receiver.address
+        complaint = Complaint(host.port, host.mac, step.kind, src, (sender, receiver, protocol))
+        outcome, sent = self.contract.complained(complaint)
+        echo_kind = ECHO_REQUEST if step.is_reply else ECHO_REPLY
+        gateway = self.contract.wiring.gateway_mac
+        frame = icmp_error(step.kind, src, sender.address, _quote(complaint.received, echo_kind), host.mac, gateway)
+        before = self._node.drops()
+        self.last_frame = host.port, bytes(frame)
+        self.packets += 1
+        left = self._node.inject(host.port, bytes(frame))
+        reason = self._node.drop_of(before)
+        if isinstance(outcome, Delivery):
+            assert outcome.src is not None
+            ends = outcome.src.address, outcome.dst.address
+            wanted = icmp_error(step.kind, *ends, _quote(sent, echo_kind), gateway, outcome.mac, ttl=63)
+            is_right = left == [(outcome.port, bytes(wanted))] and not reason
+        else:
+            is_right = isinstance(outcome, Drop) and not left and reason in outcome.reasons
+        if not is_right:
+            raise Disagreement(_story(complaint, [outcome], left, reason), number, complaint, reason)
 
     def _ask(self, question: Question, step: int) -> None:
         """Put a question, and judge the answer byte by byte."""
@@ -193,6 +240,14 @@ def build_frame(packet: Packet) -> Frame:
     )
 
 
+def _quote(flow: FlowKey, echo_kind: str) -> bytes:
+    """What an error quotes of a packet: all of it; of SCTP no more than must be, since a router does not touch the checksum behind."""
+    src, dst, protocol = flow
+    flags = {ICMP: echo_kind, "udp": ""}.get(protocol, "A")
+    packet = bytes(build_frame(Packet(0, src, dst, protocol, flags, GATEWAY_MAC, GATEWAY_MAC, 63)))[14:]
+    return packet[: (48 if ":" in src.address else 28)] if protocol == "sctp" else packet
+
+
 def build_question(question: Question, mac: str) -> tuple[Frame, Frame]:
     """An ARP request or a neighbour solicitation, and the answer that `mac` has the address (RFC 826, RFC 4861)."""
     if ":" not in question.target:
@@ -247,7 +302,7 @@ def _source_of(frame: bytes, packet: Packet) -> Side | None:
 
 
 def _story(
-    packet: Packet | Question, allowed: Sequence[Outcome], left: Sequence[tuple[int, bytes]], reason: str
+    packet: Packet | Question | Complaint, allowed: Sequence[Outcome], left: Sequence[tuple[int, bytes]], reason: str
 ) -> str:
     lines = [f"sent    {packet}", "allowed " + "\n        ".join(map(str, allowed)), f"dropped {reason or 'not'}"]
     lines += [f"left    port {port}: {Ether(frame).summary()}\n        {frame.hex()}" for port, frame in left]

@@ -34,7 +34,7 @@ from ptf_tests.model.contract import (
     Wiring,
 )
 from ptf_tests.model.objects import key_of
-from ptf_tests.packets import FAMILIES, GATEWAY_MAC, Family, Host, Side
+from ptf_tests.packets import ERROR_KINDS, FAMILIES, GATEWAY_MAC, Family, Host, Side
 
 SECOND_RANGE = {4: "10.97.0.0/16", 6: "fd00:97::/112"}
 FLOWS = 40
@@ -78,6 +78,23 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Complain:
+    """An ICMP error about a packet of the flow, if it has reached the other side.
+
+    Attributes:
+        is_reply: about a packet of the side that opened the flow; if not, about one of the other side's.
+        is_routers: from a router on the way, if the packet went to one.
+        is_crafted: about a packet from another port, which was never sent.
+    """
+
+    flow: int
+    kind: str
+    is_reply: bool
+    is_routers: bool
+    is_crafted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A question for an address, by ARP or neighbour discovery: a flow of its own."""
 
@@ -99,7 +116,7 @@ class Remove:
     values: tuple[Value, ...]
 
 
-Step = Open | Send | Reply | Ask | Apply | Remove
+Step = Open | Send | Reply | Complain | Ask | Apply | Remove
 
 WIRING = Wiring(
     GATEWAY_MAC, {host.name: host for host in PODS}, NODE, ROUTER, ROUTES, tuple(GATEWAY[family] for family in FAMILIES)
@@ -510,7 +527,7 @@ class _Maker:
             packet = self._broken(packet, family)
         if flags == ECHO_REPLY:
             return [Open(number, packet)]
-        return [Open(number, packet), *self._conversation(number, protocol)]
+        return [Open(number, packet), *self._complained_of(number, self._conversation(number, protocol))]
 
     def _broken(self, packet: Packet, family: Family) -> Packet:
         match self._rng.randint(0, 5):
@@ -544,6 +561,14 @@ class _Maker:
         other = (NODE, REMOTE, OUTSIDE, ROUTER)
         address = rng.choice(other).address(family)
         return Side(address, rng.choice((*_TARGETS, 30001, 30002))), ""
+
+    def _complained_of(self, flow: int, steps: list[Step]) -> list[Step]:
+        """The steps of a conversation, and perhaps ICMP errors among them."""
+        rng = self._rng
+        for _ in range(rng.choice((0, 0, 0, 1, 2))):
+            complaint = Complain(flow, rng.choice(ERROR_KINDS), self._some(0.7), self._some(0.3), self._some(0.2))
+            steps.insert(rng.randint(0, len(steps)), complaint)
+        return steps
 
     def _conversation(self, flow: int, protocol: str) -> list[Step]:
         rng = self._rng

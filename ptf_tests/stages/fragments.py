@@ -12,8 +12,7 @@ from scapy.packet import Packet, Raw
 
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOL_NUMBER, Family, Host, Protocol, Side, ip_layer
-from ptf_tests.stages.icmp_errors import icmp_error
+from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOL_NUMBER, Family, Host, Protocol, Side, icmp_error, ip_layer
 from ptf_tests.stages.report_error import ReportTest, too_big
 
 _PIECES = (0, 64, 200, 208)

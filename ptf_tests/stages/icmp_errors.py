@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 
 from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import (
-    ICMPv6DestUnreach,
-    ICMPv6PacketTooBig,
-    ICMPv6ParamProblem,
-    ICMPv6TimeExceeded,
-)
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet, Raw
+from scapy.packet import Raw
 
 from ptf_tests.base import NODE, POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.client import Entry
 from ptf_tests.drop_reasons import DropReason
 from ptf_tests.packets import (
+    ERROR_KINDS,
     FAMILIES,
     GATEWAY_MAC,
     PROTOCOLS,
@@ -27,31 +22,11 @@ from ptf_tests.packets import (
     Side,
     address_number,
     echo,
-    ip_layer,
+    icmp_error,
 )
 
-_KINDS = ("unreachable", "too big", "time exceeded", "parameter problem")
 _LEAST = {4: 28, 6: 48}
 """What an error quotes at the least: the IP header and eight bytes."""
-
-
-def icmp_error(kind: str, src: str, dst: str, quoted: bytes, src_mac: str, dst_mac: str, *, ttl: int = 64) -> Packet:
-    """An ICMP or ICMPv6 error with what it quotes."""
-    if ":" in src:
-        message: Packet = {
-            "unreachable": ICMPv6DestUnreach(code=4),
-            "too big": ICMPv6PacketTooBig(mtu=1400),
-            "time exceeded": ICMPv6TimeExceeded(code=0),
-            "parameter problem": ICMPv6ParamProblem(code=1, ptr=6),
-        }[kind]
-    else:
-        message = {
-            "unreachable": ICMP(type=3, code=3),
-            "too big": ICMP(type=3, code=4, nexthopmtu=1400),
-            "time exceeded": ICMP(type=11, code=0),
-            "parameter problem": ICMP(type=12, code=0, ptr=20),
-        }[kind]
-    return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl) / message / Raw(quoted)
 
 
 class ErrorTest(NodeTest):
@@ -66,7 +41,7 @@ class ErrorTest(NodeTest):
         protocol: Protocol,
         *,
         router: str = "",
-        kinds: tuple[str, ...] = _KINDS,
+        kinds: tuple[str, ...] = ERROR_KINDS,
         why: str = "",
         **fields: object,
     ) -> None:
