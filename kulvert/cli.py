@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from kulvert.failures import EXIT_USAGE, report, run_guarded
+from kulvert.failures import EXIT_USAGE, Terminated, run_guarded
 
 if TYPE_CHECKING:
     import click
@@ -69,7 +71,12 @@ COMMANDS: dict[str, str | PassThrough] = {
 def main() -> None:
     """The entry point of the console script."""
     _fill_standard_streams()
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _fill_standard_streams() -> None:
@@ -107,7 +114,6 @@ def _run_click(argv: list[str]) -> int | None:
         error.show()
         return error.exit_code
     except click.exceptions.Abort:
-        report("")
         raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
 

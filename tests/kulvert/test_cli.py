@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +69,17 @@ def test_closed_standard_streams_are_no_failure_of_ours(arguments: list[str], cl
     )
     assert result.returncode == (1 if arguments[0] == "status" else 0), result.stderr
     assert "internal failure" not in result.stderr
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_build_that_is_ended_leaves_nothing_half_done(tmp_path: Path, signum: int, status: int) -> None:
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "kulvert", "build", "--target", "small", "--output-dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while process.poll() is None and not list(folder.glob(".build-*")):
+            time.sleep(0.005)
+        process.send_signal(signum)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == status, said
+    assert not said.strip()
+    assert {path.name for path in folder.iterdir()} <= {"sizes.p4"}
