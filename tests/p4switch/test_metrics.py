@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kulvert.commands.ports import command
+from kulvert.failures import UserError
 from p4base.messages import p4r
 from p4base.rpc import p4r_grpc
 from p4switch.dataplane import Action, Counter, Match
@@ -83,7 +84,7 @@ def test_metrics_follow_packets_entries_and_writes(start: Callable[[str], str], 
     assert ports("add", "2", f"unix:{tmp_path}/two").exit_code == 0
     assert "unix:" in ports("list").stdout
     refused = ports("add", "2", f"unix:{tmp_path}/three")
-    assert (refused.exit_code, "refused" in refused.output) == (1, True)
+    assert isinstance(refused.exception, UserError) and "the switch refused" in str(refused.exception)
     assert ports("remove", "2").exit_code == 0
     assert ports("remove", "2").exit_code == 1
 
