@@ -27,6 +27,22 @@ _PLACE = re.compile(r"(?<!\\)\{")
 _Function = Callable[["ExternLowering", ResolvedCall, ast.Call], None]
 
 
+_MARKED_TO_DROP = ("egress_spec", "mcast_grp")
+"""What mark_to_drop writes of the standard metadata."""
+
+
+def _is_field(value: v.Value, field: ex.FieldValue) -> bool:
+    """Whether a value is the very field of a header."""
+    place = value.expression if isinstance(value, v.Scalar) else None
+    return (
+        isinstance(place, ex.FieldValue)
+        and isinstance(place.header, ex.OneHeader)
+        and isinstance(field.header, ex.OneHeader)
+        and place.header.header is field.header.header
+        and place.index == field.index
+    )
+
+
 class ExternLowering(CallLowering):
     """Every method gets the resolved call, whose arguments stand in the order of the parameters."""
 
@@ -334,7 +350,25 @@ class ExternLowering(CallLowering):
     def _mark_to_drop(self, call: ResolvedCall, expression: ast.Call) -> None:
         if not call.parameters:
             raise self.session.refused("mark_to_drop needs the standard metadata as its argument", expression.span)
-        self.emitter.emit(st.MarkToDrop(expression.span))
+        span = expression.span
+        given = self.place(self._arg(call, 0))
+        if not isinstance(given, v.Structure):
+            raise self.session.refused("mark_to_drop cannot take an element of an array on this target", span)
+        pairs = [(given.fields[name], self._standard_metadata_field(name, span)) for name in _MARKED_TO_DROP]
+        if all(_is_field(mine, actual) for mine, actual in pairs):
+            self.emitter.emit(st.MarkToDrop(span))
+            return
+        # The target marks its own metadata: a copy takes over what it wrote there, and that is put back.
+        before = [self.frozen(v.Scalar(actual), span) for _, actual in pairs]
+        self.emitter.emit(st.MarkToDrop(span))
+        for (mine, actual), old in zip(pairs, before, strict=True):
+            self.assign(mine, v.Scalar(actual), span)
+            self.assign(v.Scalar(actual), old, span)
+
+    def _standard_metadata_field(self, name: str, span: Span) -> ex.FieldValue:
+        header = next(header for header in self.session.storage.headers if header.name == "standard_metadata")
+        index = next(index for index, field in enumerate(header.layout.fields) if field.name == name)
+        return ex.FieldValue(span, ex.OneHeader(span, header), index)
 
     def _assert(self, call: ResolvedCall, expression: ast.Call) -> None:
         self.emitter.emit(st.Assert(expression.span, self._in(call, 0), call.method == "assume"))

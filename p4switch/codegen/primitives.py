@@ -379,6 +379,16 @@ def _gen_assign_union_stack(place: Place, code: Expressions, primitive: model.Pr
 
 @_primitive("mark_to_drop", args=1)
 def _gen_mark_to_drop(place: Place, code: Expressions, primitive: model.Primitive) -> None:
+    """Also of a copy, as p4c makes for an action with an `inout standard_metadata_t`: its fields of the same names are set."""
+    header = primitive.args[0] if primitive.args else None
+    if isinstance(header, model.HeaderRef) and header.header != "standard_metadata":
+        header_type = place.program.headers[header.header].type
+        for field in header_type.fields:
+            value = {"egress_spec": "ctx->drop_port", "mcast_grp": "0"}.get(field.name)
+            if value is not None and field.width <= 32:
+                target = f"{code.layout.header(header.header)}.{code.layout.field(header_type, field)}"
+                code.out.line(f"{target} = {value} & {(1 << field.width) - 1}u;")
+        return
     code.out.line("kv_set_egress_spec(h, ctx->drop_port);")
     code.out.line("kv_set_mcast_grp(h, 0);")
 

@@ -276,6 +276,33 @@ def test_the_next_element_is_extracted_by_another_parser(switch: NativeDataplane
     assert switch.inject(PORT, headers(1, 2, 3, 4, 5, 6) + stack) == [(0, headers(1, 4, 3, 4, 5, 6) + stack)]
 
 
+DROPS = """
+action drop(inout standard_metadata_t sm) { mark_to_drop(sm); }
+action send(inout standard_metadata_t sm, bit<9> port) { sm.egress_spec = port; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("ingress", "sent"),
+    [
+        ("table t { key = { hdr.h.a : exact; } actions = { drop(sm); send(sm); } default_action = drop(sm);"
+         " const entries = { 5: send(sm, 7); } } apply { t.apply(); }", {1: None, 5: 7}),
+        ("apply { standard_metadata_t kept = sm; mark_to_drop(sm); if (hdr.h.a == 5) { sm = kept; } }", {1: None, 5: 0}),
+        ("apply { standard_metadata_t other = sm; mark_to_drop(other); hdr.h.b = (bit<8>)other.egress_spec;"
+         " if (hdr.h.a == 1) { sm = other; } }", {1: None, 5: 0}),
+        ("apply { if (hdr.h.a == 1) { drop(sm); } }", {1: None, 5: 0}),
+    ],
+)  # fmt: skip
+def test_mark_to_drop_marks_what_it_is_given(
+    ingress: str, sent: dict[int, int | None], switch: NativeDataplane, tmp_path: Path
+) -> None:
+    """The standard metadata itself or a copy: what an action's `inout` parameter copies back is marked."""
+    switch.load(compile_source(v1model(ingress, DROPS), tmp_path).document.serialize().encode())
+    for first, port in sent.items():
+        out = switch.inject(PORT, headers(first, 2, 3, 4, 5, 6))
+        assert [number for number, _ in out] == ([] if port is None else [port])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_case(name: str, switch: NativeDataplane, tmp_path: Path) -> None:
     declarations, ingress, before, after = CASES[name]

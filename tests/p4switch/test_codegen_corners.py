@@ -248,3 +248,32 @@ def test_variable_length_within_a_byte(plane: NativeDataplane, in_front: int) ->
         total = bits.to_bytes(fixed + size, "big")
         mark = (size + last).to_bytes(9, "big")
         assert one(plane, total + bytes(9) + b"payload") == total + mark + b"payload"
+
+
+def test_mark_to_drop_of_a_copy(plane: NativeDataplane) -> None:
+    """p4c copies the standard metadata for an action that has it as an `inout` parameter, and marks the copy."""
+    document = Document(
+        {"h": [("drop", 8), ("marked", 16)]}, {"copy": [("mcast_grp", 16), ("egress_spec", 9), ("_pad", 7)]}
+    )
+    document.action(
+        "mark",
+        [],
+        [
+            assign(ref("copy", "mcast_grp"), hexstr(5)),
+            {"op": "mark_to_drop", "parameters": [{"type": "header", "value": "copy"}]},
+            assign(ref("h", "marked"), op("+", ref("copy", "egress_spec"), ref("copy", "mcast_grp"))),
+        ],
+    )
+    document.action("copy_back", [], [assign(ref("standard_metadata", "egress_spec"), ref("copy", "egress_spec"))])
+    document.table("first", "exact", [], [0])
+    document.table("second", "exact", [("exact", "h", "drop")], [0, 1])
+    document.tables[-1]["entries"] = [
+        {
+            "match_key": [{"match_type": "exact", "key": "0x01"}],
+            "action_entry": {"action_id": 1, "action_data": []},
+            "priority": 1,
+        }
+    ]
+    plane.load(document.encode())
+    assert one(plane, bytes(3)) == b"\0" + (511).to_bytes(2, "big")
+    assert plane.inject(1, b"\1\0\0") == []
