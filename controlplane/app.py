@@ -112,10 +112,10 @@ class Controller:
             await asyncio.wait({main, *tasks}, return_when=asyncio.FIRST_COMPLETED)  # a source ends only by failing
             source_stop.set()
             for task in tasks:
-                if task.done() and task.exception() is not None:
+                if task.done() and (failure := task.exception()) is not None:
                     main.cancel()
                     await asyncio.gather(main, return_exceptions=True)
-                    raise task.exception()  # type: ignore[misc]
+                    raise failure
             await main
         except (SessionError, ClusterAccessError) as error:
             log.error("%s", error)

@@ -21,10 +21,18 @@ import sys
 import p4runtime_sh.shell as shell
 from p4runtime_sh.utils import UserError
 script = sys.argv.pop(1)
+failures = []
+def run_script(user_ns, **rest):
+    try:
+        exec(compile(script, "<kulvert shell>", "exec"), user_ns)
+    except BaseException as error:  # raised again below: the shell's threads end only when its main function does
+        failures.append(error)
 if script:
-    shell.start_ipython = lambda user_ns, **rest: exec(compile(script, "<kulvert shell>", "exec"), user_ns)
+    shell.start_ipython = run_script
 try:
     shell.main()
+    if failures:
+        raise failures[0]
 except UserError as error:
     sys.exit(str(error))
 """

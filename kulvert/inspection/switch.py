@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from types import TracebackType
 from typing import TypeVar
 
@@ -66,9 +66,9 @@ class Switch:
 
         return self._run(collect())
 
-    def _run(self, work: object) -> list[p4r.Entity]:
+    def _run(self, work: Coroutine[None, None, list[p4r.Entity]]) -> list[p4r.Entity]:
         try:
-            return self._runner.run(work)  # type: ignore[arg-type]
+            return self._runner.run(work)
         except SessionError as error:
             raise UserError(str(error)) from None
 

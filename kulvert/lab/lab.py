@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import TracebackType
 
@@ -132,14 +133,14 @@ class Lab:
     def _wire(self) -> None:
         self.network = LabNetwork()
         self._stack.callback(self.network.close)
-        places: list[tuple[str, str, str, str, tuple[object, ...]]] = []
+        places: list[tuple[str, str, str, str, tuple[IPv4Address | IPv6Address, ...]]] = []
         node = self.inventory.node
         places.append((NODE_NAMESPACE, NODE_NAMESPACE, node.interface, node.mac, node.addresses))
         places += [(pod.key, pod.name, pod.interface, pod.mac, pod.addresses) for pod in self.inventory.pods]
         for key, name, interface, mac, addresses in places:
             namespace = self.network.add_namespace(name)
             self.network.add_wire(namespace, switch_interface=interface, mac=mac, offloads=False)
-            self.network.configure_pod(namespace, addresses)  # type: ignore[arg-type]
+            self.network.configure_pod(namespace, addresses)
             agent = PodAgent(name, namespace)
             self._stack.callback(agent.stop)
             self._agents[key] = agent

@@ -30,11 +30,6 @@ def print_program(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
-def print_block(block: st.Block, depth: int = 0) -> str:
-    """The statements, one a line, blocks indented."""
-    return "\n".join(_block(block, depth))
-
-
 def print_statement(statement: st.Statement) -> str:
     return "\n".join(_statement(statement, 0))
 

@@ -58,10 +58,6 @@ class HeaderType:
         assert self.varlen is not None
         return sum(field.width for field in self.fields[: self.fields.index(self.varlen)])
 
-    @property
-    def max_bits(self) -> int:
-        return sum(field.width for field in self.fields)
-
 
 @dataclass(frozen=True, slots=True)
 class Header:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,24 @@ def test_p4runtime_shell(python: str, address: str, tmp_path: Path) -> None:
     last = done.stdout.strip().splitlines()[-1]
     assert "ALREADY_EXISTS" in done.stdout and "state_ingress.forward" in done.stdout
     assert last == "done"
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [('table_entry["nosuch"]', 1), ("import sys; sys.exit(3)", 3), ("1 / 0", 1), ("print(1)", 0)]
+)
+@pytest.mark.usefixtures("python")
+def test_a_script_that_fails_ends_the_shell(address: str, script: str, status: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "kulvert",
+        "shell",
+        "--switch",
+        address,
+        "--device-id",
+        str(DEVICE_ID),
+        "--",
+        script,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == status, result.stdout + result.stderr
