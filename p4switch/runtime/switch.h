@@ -155,6 +155,8 @@ void kv_ports_changed(struct kv_switch *sw); /* a port came, went, or is up or d
 
 int kv_queue_init(struct kv_queue *queue, uint32_t room);
 void kv_queue_free(struct kv_queue *queue);
+/* Those who wait are woken. */
+void kv_queue_close(struct kv_queue *queue);
 int kv_queue_pop(struct kv_queue *queue, uint32_t timeout_ms, struct kv_item *item);
 void kv_queue_push(struct kv_queue *queue, uint32_t tag, uint64_t id, const uint8_t *data, uint32_t length);
 

@@ -20,6 +20,7 @@ from p4base.messages import p4r
 from p4base.rpc import p4r_grpc
 from p4switch.dataplane import Action, Counter, Match
 from p4switch.main import serve
+from p4switch.metrics import SwitchCollector
 from p4switch.native import NativeDataplane
 from p4switch.options import parse_args
 from tests.p4switch.compiled import compiled
@@ -160,3 +161,42 @@ def test_a_program_is_replaced_under_traffic() -> None:
     frames = [sent.get_nowait() for _ in range(sent.qsize())]
     assert 0 < len(frames) <= counts["in"]
     assert set(frames) <= {probe(0x0A000001, index=index) for index in range(4)}
+
+
+def test_counters_do_not_fall_when_programs_and_ports_go(tmp_path: Path) -> None:
+    """What was dropped stays counted, and a port's own series goes on until the port goes."""
+    plane = NativeDataplane()
+    try:
+        collector = SwitchCollector(plane)
+
+        def counters() -> dict[tuple[str, tuple[str, ...]], float]:
+            return {
+                (sample.name, tuple(sample.labels.values())): sample.value
+                for metric in collector.collect()
+                if metric.type == "counter"
+                for sample in metric.samples
+            }
+
+        plane.load(compiled("packets"))
+        for port in (0, 1):
+            plane.add_port(port, f"unix:{tmp_path}/{port}")
+        last = counters()
+        changes: list[Callable[[], None]] = [
+            lambda: None,
+            lambda: plane.load(compiled("tools")),
+            lambda: plane.load(compiled("packets")),
+            lambda: plane.remove_port(1),
+        ]
+        for change in changes:
+            for _ in range(3):
+                plane.receive(0, bytes(12) + b"\x88\xb5\x01\0\0\0")  # mark_to_drop
+                plane.endpoints.receive(0, bytes(12) + b"\x88\xb5\x01\0\0\0")
+            change()
+            now = counters()
+            assert all(now[name] >= value for name, value in last.items() if name in now)
+            assert {name for name in last if name not in now} <= {name for name in last if name[1][:1] == ("1",)}
+            last = now
+        assert last["kulvert_switch_dropped_packets_total", ("ingress",)] >= 12
+        assert last["kulvert_switch_port_receive_packets_total", ("0", f"unix:{tmp_path}/0")] == 12
+    finally:
+        plane.close()
