@@ -28,7 +28,7 @@ from ptf_tests.drop_reasons import DropReason
 _DEVICE_ID = 1
 _PATIENCE = 1000
 _DROP_COUNTER = "node_ingress.drop_counter"
-_STATE = ("connection_tags", "affinity_tags", "unanswered_counts")
+_STATE = ("connection_tags", "affinity_tags", "unanswered_counts", "fragment_tags")
 """Registers that say whether there is anything in the others."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from scapy.layers.inet6 import (
     ICMPv6ParamProblem,
     ICMPv6TimeExceeded,
     IPv6,
+    IPv6ExtHdrFragment,
 )
 from scapy.layers.l2 import Ether
 from scapy.layers.sctp import (
@@ -154,3 +156,29 @@ def icmp_error(kind: str, src: str, dst: str, quoted: bytes, src_mac: str, dst_m
             "parameter problem": ICMP(type=12, code=0, ptr=20),
         }[kind]
     return Ether(src=src_mac, dst=dst_mac) / ip_layer(src, dst, ttl) / message / Raw(quoted)
+
+
+_PIECES = (0, 64, 200, 208)
+"""Where the pieces of a datagram begin; the first has any transport header in it."""
+
+
+def pieces(packet: Packet, identification: int, starts: Sequence[int] = _PIECES) -> list[Packet]:
+    """A packet without options, cut into fragments whose IP payloads begin at `starts`, multiples of eight, in order."""
+    frame = bytes(packet)
+    ipv4 = packet.haslayer(IP)
+    payload = frame[34:] if ipv4 else frame[54:]
+    cut: list[Packet] = []
+    for start, end in zip(starts, (*starts[1:], len(payload)), strict=True):
+        more = int(end < len(payload))
+        if ipv4:
+            ip = packet[IP]
+            header: Packet = IP(
+                src=ip.src, dst=ip.dst, ttl=ip.ttl, id=identification, proto=frame[23], flags=more, frag=start // 8
+            )
+        else:
+            ip = packet[IPv6]
+            header = IPv6(src=ip.src, dst=ip.dst, hlim=ip.hlim) / IPv6ExtHdrFragment(
+                nh=frame[20], offset=start // 8, m=more, id=identification
+            )
+        cut.append(Ether(src=packet[Ether].src, dst=packet[Ether].dst) / header / Raw(payload[start:end]))
+    return cut

@@ -41,8 +41,8 @@ from ptf_tests.model.contract import (
     Question,
 )
 from ptf_tests.model.objects import World
-from ptf_tests.model.scenarios import Apply, Ask, Complain, Open, Remove, Reply, Scenario, Send, Step
-from ptf_tests.packets import GATEWAY_MAC, Side, echo, icmp_error, segment
+from ptf_tests.model.scenarios import Apply, Ask, Complain, Cut, Open, Remove, Reply, Scenario, Send, Step
+from ptf_tests.packets import GATEWAY_MAC, Side, echo, icmp_error, pieces, segment
 
 _TRACE_SECONDS = 5.0
 _LAYERS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
@@ -100,6 +100,8 @@ class Drive:
         elif isinstance(step, Remove):
             cluster.remove(*step.values)
             self.contract.remove(step.values)
+        elif isinstance(step, Cut):
+            self._cut(step, number)
         elif isinstance(step, Complain):
             self._complain(step, number)
         elif isinstance(step, Ask):
@@ -142,6 +144,42 @@ class Drive:
                 self.contract.saw(packet, outcome, seen)
                 return
         raise Disagreement(_story(packet, allowed, left, reason), step, packet, reason)
+
+    def _cut(self, step: Cut, number: int) -> None:
+        """Send a packet in fragments, if nothing but its way is open: each must take it, and one of another datagram must not."""
+        first = self._sent.get(step.flow)
+        flags = "PA" if first is not None and first.protocol == "tcp" else ""
+        packet = self._packet(Reply(step.flow, flags) if step.is_reply else Send(step.flow, flags))
+        if packet is None or self.contract.connection_of(packet) is None:
+            return
+        allowed = self.contract.allowed(packet)
+        outcome = allowed[0]
+        if len(allowed) != 1 or not isinstance(outcome, Delivery) or outcome.src is None:
+            return
+        sent = pieces(_long_frame(packet), number)
+        gateway = self.contract.wiring.gateway_mac
+        arrived = Packet(
+            outcome.port, outcome.src, outcome.dst, packet.protocol, flags, gateway, outcome.mac, packet.ttl - 1
+        )
+        wanted = pieces(_long_frame(arrived), number)
+        stray = pieces(_long_frame(packet), number + 10_000)[1]
+        self._follow(packet, [Drop.because("FRAGMENT_WITHOUT_FIRST")], stray, [], number)
+        for place in step.order:
+            self._follow(packet, allowed, sent[place], [(outcome.port, bytes(wanted[place]))], number)
+        self.contract.saw(packet, outcome)
+
+    def _follow(
+        self, packet: Packet, allowed: Sequence[Outcome], frame: Frame, wanted: list[tuple[int, bytes]], number: int
+    ) -> None:
+        """Send a fragment of a packet; exactly this comes out, or else it is dropped for the reason that is allowed."""
+        before = self._node.drops()
+        self.last_frame = packet.port, bytes(frame)
+        self.packets += 1
+        left = self._node.inject(packet.port, bytes(frame))
+        reason = self._node.drop_of(before)
+        reasons = {reason for outcome in allowed if isinstance(outcome, Drop) for reason in outcome.reasons} or {""}
+        if left != wanted or reason not in reasons:
+            raise Disagreement(_story(packet, allowed, left, reason), number, packet, reason)
 
     def _complain(self, step: Complain, number: int) -> None:
         """Send an ICMP error, and judge byte by byte what comes of it."""
@@ -238,6 +276,13 @@ def build_frame(packet: Packet) -> Frame:
         ttl=packet.ttl,
         flags=flags,
     )
+
+
+def _long_frame(packet: Packet) -> Frame:
+    """The frame of a TCP or UDP packet that is long enough for `pieces`."""
+    macs = packet.src_mac, packet.dst_mac
+    flags, payload = packet.flags or "S", bytes(range(250))
+    return segment(packet.src, packet.dst, packet.protocol, *macs, ttl=packet.ttl, flags=flags, payload=payload)  # type: ignore[arg-type]
 
 
 def _quote(flow: FlowKey, echo_kind: str) -> bytes:

@@ -78,6 +78,20 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A long packet of a flow that is known, in fragments.
+
+    Attributes:
+        is_reply: of the other side, not of the one that opened the flow.
+        order: of its fragments; the first is always the first.
+    """
+
+    flow: int
+    is_reply: bool
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Complain:
     """An ICMP error about a packet of the flow, if it has reached the other side.
 
@@ -116,7 +130,7 @@ class Remove:
     values: tuple[Value, ...]
 
 
-Step = Open | Send | Reply | Complain | Ask | Apply | Remove
+Step = Open | Send | Reply | Cut | Complain | Ask | Apply | Remove
 
 WIRING = Wiring(
     GATEWAY_MAC, {host.name: host for host in PODS}, NODE, ROUTER, ROUTES, tuple(GATEWAY[family] for family in FAMILIES)
@@ -527,7 +541,8 @@ class _Maker:
             packet = self._broken(packet, family)
         if flags == ECHO_REPLY:
             return [Open(number, packet)]
-        return [Open(number, packet), *self._complained_of(number, self._conversation(number, protocol))]
+        steps = self._cut(number, protocol, self._conversation(number, protocol))
+        return [Open(number, packet), *self._complained_of(number, steps)]
 
     def _broken(self, packet: Packet, family: Family) -> Packet:
         match self._rng.randint(0, 5):
@@ -561,6 +576,14 @@ class _Maker:
         other = (NODE, REMOTE, OUTSIDE, ROUTER)
         address = rng.choice(other).address(family)
         return Side(address, rng.choice((*_TARGETS, 30001, 30002))), ""
+
+    def _cut(self, flow: int, protocol: str, steps: list[Step]) -> list[Step]:
+        """The steps of a conversation, and perhaps one more in fragments."""
+        rng = self._rng
+        if protocol in ("tcp", "udp") and self._some(0.3):
+            later = rng.sample((1, 2, 3), 3)
+            steps.insert(rng.randint(0, len(steps)), Cut(flow, self._some(0.5), (0, *later)))
+        return steps
 
     def _complained_of(self, flow: int, steps: list[Step]) -> list[Step]:
         """The steps of a conversation, and perhaps ICMP errors among them."""

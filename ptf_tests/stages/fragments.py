@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
@@ -12,33 +11,19 @@ from scapy.packet import Packet, Raw
 
 from ptf_tests.base import POD_A, POD_B, POD_C, REMOTE, ROUTER, VIP, NodeTest
 from ptf_tests.drop_reasons import DropReason
-from ptf_tests.packets import FAMILIES, GATEWAY_MAC, PROTOCOL_NUMBER, Family, Host, Protocol, Side, icmp_error, ip_layer
+from ptf_tests.packets import (
+    FAMILIES,
+    GATEWAY_MAC,
+    PROTOCOL_NUMBER,
+    Family,
+    Host,
+    Protocol,
+    Side,
+    icmp_error,
+    ip_layer,
+    pieces,
+)
 from ptf_tests.stages.report_error import ReportTest, too_big
-
-_PIECES = (0, 64, 200, 208)
-"""Where the pieces of a datagram begin; the first has any transport header in it."""
-
-
-def pieces(packet: Packet, identification: int, starts: Sequence[int] = _PIECES) -> list[Packet]:
-    """A packet without options, cut into fragments whose IP payloads begin at `starts`, multiples of eight, in order."""
-    frame = bytes(packet)
-    ipv4 = packet.haslayer(IP)
-    payload = frame[34:] if ipv4 else frame[54:]
-    cut: list[Packet] = []
-    for start, end in zip(starts, (*starts[1:], len(payload)), strict=True):
-        more = int(end < len(payload))
-        if ipv4:
-            ip = packet[IP]
-            header: Packet = IP(
-                src=ip.src, dst=ip.dst, ttl=ip.ttl, id=identification, proto=frame[23], flags=more, frag=start // 8
-            )
-        else:
-            ip = packet[IPv6]
-            header = IPv6(src=ip.src, dst=ip.dst, hlim=ip.hlim) / IPv6ExtHdrFragment(
-                nh=frame[20], offset=start // 8, m=more, id=identification
-            )
-        cut.append(Ether(src=packet[Ether].src, dst=packet[Ether].dst) / header / Raw(payload[start:end]))
-    return cut
 
 
 class FragmentTest(NodeTest):

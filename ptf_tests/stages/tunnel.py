@@ -23,9 +23,9 @@ from ptf_tests.packets import (
     address_number,
     ip_layer,
     mac_number,
+    pieces,
     segment,
 )
-from ptf_tests.stages.fragments import pieces
 
 Format = Literal["vxlan", "geneve"]
 FORMATS: tuple[Format, ...] = ("vxlan", "geneve")

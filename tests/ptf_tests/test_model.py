@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from scapy.packet import Packet as Frame
 
 from controlplane.desired import services
 from kulvert.build import build
 from ptf_tests.memory import MemoryNode, ample_target, memory_node
-from ptf_tests.model.contract import Complaint, Contract, Delivery, FlowKey, Outcome
-from ptf_tests.model.drive import Disagreement, every
+from ptf_tests.model.contract import Complaint, Contract, Delivery, FlowKey, Outcome, Packet
+from ptf_tests.model.drive import Disagreement, Drive, every
 from ptf_tests.model.scenarios import FLOWS, scenario
 
 _SEEDS = range(5000, 5008)
@@ -45,6 +46,31 @@ def test_icmp_errors_of_every_sort_are_sent(node: MemoryNode, monkeypatch: pytes
     monkeypatch.setattr(Contract, "complained", look)
     every(node, map(scenario, range(3)))
     assert min(seen[sort] for sort in ("translated", "plain", "router", "dropped")) > 0, seen
+
+
+def test_fragments_are_sent(node: MemoryNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fragments that pass and that do not, and a contract that lets the wrong ones pass is contradicted."""
+    seen: list[bool] = []
+    follow = Drive._follow
+
+    def look(
+        drive: Drive, packet: Packet, allowed: list[Outcome], frame: Frame, wanted: list[tuple[int, bytes]], number: int
+    ) -> None:
+        seen.append(bool(wanted))
+        follow(drive, packet, allowed, frame, wanted, number)
+
+    monkeypatch.setattr(Drive, "_follow", look)
+    every(node, map(scenario, range(3)))
+    assert seen.count(True) == 4 * seen.count(False) > 0
+
+    def differ(
+        drive: Drive, packet: Packet, allowed: list[Outcome], frame: Frame, wanted: list[tuple[int, bytes]], number: int
+    ) -> None:
+        follow(drive, packet, allowed, frame, wanted or [(packet.port, b"")], number)
+
+    monkeypatch.setattr(Drive, "_follow", differ)
+    with pytest.raises(Disagreement):
+        every(node, map(scenario, range(3)))
 
 
 def test_a_scenario_is_its_seed_s() -> None:
