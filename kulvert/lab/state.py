@@ -15,7 +15,10 @@ from kulvert.lab.processes import kulvert_command
 from kulvert.lab.sandbox import NETNS_DIR
 from kulvert.lab.syscalls import CloneFlag, setns
 
-_STOP_SECONDS = 15
+_STOP_SECONDS = 60
+
+_USER = os.getuid()
+"""Who started this process. Without root the one that holds a lab is in a user namespace later on, where it is user 0."""
 
 
 class RunningLab(msgspec.Struct, frozen=True):
@@ -27,7 +30,7 @@ class RunningLab(msgspec.Struct, frozen=True):
 
 def _state_file() -> Path:
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(folder) / f"kulvert-lab-{os.getuid()}.json"
+    return Path(folder) / f"kulvert-lab-{_USER}.json"
 
 
 SWITCH = "switch"
