@@ -22,7 +22,16 @@ READY = b"kulvert switch ready"
 
 
 def start(address: str, cache: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "kulvert", "switch", "--device-id", str(DEVICE_ID), "--no-p4"]
+    command = [
+        sys.executable,
+        "-m",
+        "kulvert",
+        "switch",
+        "--device-id",
+        str(DEVICE_ID),
+        "--no-p4",
+        f"-i1@unix:{cache}/port",
+    ]
     process = subprocess.Popen(
         [*command, "--", "--grpc-server-addr", address],
         stdout=subprocess.PIPE,
@@ -73,3 +82,5 @@ def test_a_killed_switch_starts_again(tmp_path: Path) -> None:
     process.terminate()
     process.communicate()
     assert process.returncode == 0
+    assert not list((tmp_path / "kulvert").glob("*.lock")), "locks of those that were killed are taken over"
+    assert not (tmp_path / "port").exists(), "the socket that they left is taken over, and taken away"
