@@ -184,6 +184,11 @@ def count(text: str, start: int, stop: int, limit: int) -> int:
     return sum(1 for _ in islice(TOKEN.finditer(text, start, stop), limit))
 
 
+_SPLICED_WORD = re.compile(r"\w(?:\\\r?\n)+\w")
+_WORD = re.compile(r"\w+")
+_LINE_ENDS = re.compile(r"(?:\\\r?\n)+")
+
+
 def split(text: str, start: int, stop: int) -> tuple[list[str], list[int], list[int]]:
     """The tokens of text[start:stop]: their texts, and the offsets where they start and end."""
     pairs = TOKEN.findall(text, start, stop)
@@ -194,7 +199,25 @@ def split(text: str, start: int, stop: int) -> tuple[list[str], list[int], list[
         texts.pop()
         starts.pop()
         ends.pop()
+    if _SPLICED_WORD.search(text, start, stop):
+        return _splice(text, texts, starts, ends)
     return texts, starts, ends
+
+
+def _splice(text: str, texts: list[str], starts: list[int], ends: list[int]) -> tuple[list[str], list[int], list[int]]:
+    """The tokens with words put together that a line's end after a backslash cuts."""
+    words = [_WORD.fullmatch(part) is not None for part in texts]
+    first = [
+        not (index and words[index - 1] and words[index] and _LINE_ENDS.fullmatch(text, ends[index - 1], starts[index]))
+        for index in range(len(texts))
+    ]
+    begins = [index for index, is_first in enumerate(first) if is_first]
+    stops = [*begins[1:], len(texts)]
+    return (
+        ["".join(texts[begin:stop]) for begin, stop in zip(begins, stops, strict=True)],
+        [starts[begin] for begin in begins],
+        [ends[stop - 1] for stop in stops],
+    )
 
 
 @dataclass(slots=True)

@@ -130,6 +130,12 @@ def test_errors_and_their_places(text: str, line: int, column: int, message: str
     assert message in error.message
 
 
+def test_a_word_may_go_on_in_the_next_line() -> None:
+    """After a backslash, in a macro's name, in its body and in its use; a blank in front of it still parts words."""
+    text = "#define LONG_\\\nNAME \\\n a\\\nb c\\\n d\nLONG_NAME LON\\\nG_NA\\\nME x"
+    assert words(text) == "ab c d ab c d x"
+
+
 def test_an_unknown_directive_is_left_out() -> None:
     """A line that somebody commented out with a `#` is no error, as in p4c."""
     tokens, diagnostics = run("a\n#TODO it's (b\n  # c\nd")
