@@ -23,6 +23,8 @@ log = logging.getLogger("p4switch.ports")
 _MAGIC = {0xA1B2C3D4: 1_000, 0xA1B23C4D: 1}  # nanoseconds of a time stamp's fraction
 _ETHERNET = 1
 MAX_PACKET = 262_144
+_MAX_ROUNDS = 64
+"""So often what has come meanwhile is read before what is there is processed: a writer without pause must not hold it up."""
 
 
 class PcapError(Exception):
@@ -163,13 +165,18 @@ class FileReader:
             poll.register(port.source, select.POLLIN)
         while by_source and not self._stop.is_set():
             ready = poll.poll(100)
-            for source, _ in ready:
-                port = by_source[source]
-                if not self._read(port):
-                    poll.unregister(source)
-                    del by_source[source]
-                    os.close(port.source)
-                    port.source = -1
+            # What was written before a packet that has been read is there by now, but poll may have passed its FIFO already.
+            for _round in range(_MAX_ROUNDS):
+                for source, _ in ready:
+                    port = by_source[source]
+                    if not self._read(port):
+                        poll.unregister(source)
+                        del by_source[source]
+                        os.close(port.source)
+                        port.source = -1
+                ready = poll.poll(0)
+                if not ready:
+                    break
             self._process(all(not port.is_file or port.source < 0 for port in self._ports))
         self._process(True)
         log.info("the input files are at their end")
