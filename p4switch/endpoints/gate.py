@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from p4switch.dataplane import PortStats
+from p4switch.endpoints.traffic import Traffic
 
 _SLICE_MS = 100  # how long the switch can be kept from closing
 
@@ -29,11 +30,11 @@ class GateSwitch(Protocol):
 
 
 class _Port:
-    """What passed through a port. Each counter has one thread that writes it."""
+    """What is known of a port."""
 
     def __init__(self, interface: str) -> None:
         self.interface, self.up = interface, True
-        self.received, self.received_bytes, self.sent, self.sent_bytes, self.unsent = 0, 0, 0, 0, 0
+        self.traffic = Traffic()
 
 
 class Gate:
@@ -75,20 +76,14 @@ class Gate:
 
     def receive(self, number: int, frame: bytes, packet_id: int) -> None:
         """A frame came in on port `number`; returns when it has been through the switch, or waits in one of its queues."""
-        port = self._port(number)
-        port.received += 1
-        port.received_bytes += len(frame)
+        self._port(number).traffic.count_received(frame)
         self._switch.receive(number, frame, packet_id)
 
     def send(self, number: int, frame: bytes, packet_id: int) -> None:
         """A frame leaves by port `number`."""
         port, sink = self._port(number), self._sink
         try:
-            if sink is not None and sink(number, frame, packet_id):
-                port.sent += 1
-                port.sent_bytes += len(frame)
-            else:
-                port.unsent += 1
+            port.traffic.count_sent(frame, sink is not None and sink(number, frame, packet_id))
         finally:
             with self._changed:
                 self._handled += 1
@@ -115,20 +110,7 @@ class Gate:
         """The ports that have been named, or seen a packet or a change of state."""
         with self._changed:
             ports = list(self._ports.items())
-        return [
-            PortStats(
-                port=number,
-                interface=port.interface,
-                up=port.up,
-                rx_packets=port.received,
-                rx_bytes=port.received_bytes,
-                tx_packets=port.sent,
-                tx_bytes=port.sent_bytes,
-                rx_dropped=0,
-                tx_dropped=port.unsent,
-            )
-            for number, port in ports
-        ]
+        return [port.traffic.stats(number, port.interface, port.up) for number, port in ports]
 
     def close(self) -> None:
         with self._changed:

@@ -10,6 +10,7 @@ from typing import Protocol
 from p4switch.dataplane import DataplaneError, PortStats, Status
 from p4switch.endpoints.gate import Gate, GateSwitch
 from p4switch.endpoints.sockets import SCHEMES, SocketLoop, open_endpoint
+from p4switch.endpoints.traffic import Traffic
 
 log = logging.getLogger("p4switch.ports")
 
@@ -34,25 +35,15 @@ class Endpoint(Protocol):
 
 
 class _Port:
-    """An endpoint in its place, with counters. Each counter has one thread that writes it."""
+    """An endpoint in its place."""
 
     def __init__(self, number: int, endpoint: Endpoint) -> None:
         self.number = number
         self.endpoint = endpoint
-        self.received, self.received_bytes, self.sent, self.sent_bytes, self.unsent = 0, 0, 0, 0, 0
+        self.traffic = Traffic()
 
     def stats(self) -> PortStats:
-        return PortStats(
-            port=self.number,
-            interface=self.endpoint.name,
-            up=True,
-            rx_packets=self.received,
-            rx_bytes=self.received_bytes,
-            tx_packets=self.sent,
-            tx_bytes=self.sent_bytes,
-            rx_dropped=0,
-            tx_dropped=self.unsent,
-        )
+        return self.traffic.stats(self.number, self.endpoint.name, up=True)
 
 
 def is_endpoint(interface: str) -> bool:
@@ -122,8 +113,7 @@ class Endpoints:
         """A frame came in on port `number`."""
         port = self._ports.get(number)
         if port is not None:
-            port.received += 1
-            port.received_bytes += len(frame)
+            port.traffic.count_received(frame)
             self._switch.receive(number, frame)
 
     def send(self, number: int, frame: bytes, packet_id: int = 0) -> None:
@@ -134,11 +124,7 @@ class Endpoints:
         port = self._ports.get(number)
         if port is None:
             return
-        if port.endpoint.send(frame):
-            port.sent += 1
-            port.sent_bytes += len(frame)
-        else:
-            port.unsent += 1
+        port.traffic.count_sent(frame, port.endpoint.send(frame))
 
     def close(self) -> None:
         if self.gate is not None:

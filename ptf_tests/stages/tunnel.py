@@ -275,18 +275,15 @@ class StrangersDoNotComeThroughTunnels(TunnelTest):
             bad[GENEVE].critical = 1
         self.drop(ROUTER.port, bad, DropReason.MALFORMED, "without a VNI, or with a critical option")
         if kind == "geneve":
-            bad = self.frame_from_afar(outer, kind, good)
-            bad[GENEVE].oam = 1
-            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "a control message")
-            bad = self.frame_from_afar(outer, kind, good)
-            bad[GENEVE].version = 1
-            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "another version")
-            bad = self.frame_from_afar(outer, kind, good)
-            bad[GENEVE].proto = 0x0800
-            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "no frame, but a packet")
-            bad = self.frame_from_afar(outer, kind, good)
-            bad[GENEVE].optionlen = 63
-            self.drop(ROUTER.port, bad, DropReason.MALFORMED, "options longer than all that there is")
+            for field, value, what in (
+                ("oam", 1, "a control message"),
+                ("version", 1, "another version"),
+                ("proto", 0x0800, "no frame, but a packet"),
+                ("optionlen", 63, "options longer than all that there is"),
+            ):
+                bad = self.frame_from_afar(outer, kind, good)
+                setattr(bad[GENEVE], field, value)
+                self.drop(ROUTER.port, bad, DropReason.MALFORMED, what)
         first = pieces(self.frame_from_afar(outer, kind, good), 5, (0, 64))[0]
         self.drop(ROUTER.port, first, DropReason.MALFORMED, "a fragment")
         spoofed = self.inner(Side(POD_B.ipv4, 1000), Side(POD_A.ipv4, 80))
